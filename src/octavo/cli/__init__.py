@@ -1,0 +1,122 @@
+"""The shell: one command per file, one frozen dataclass per command, each calling one workflow.
+
+The command line is made from the dataclass by tyro: fields are options, their docstrings the help. Only the chosen
+command's module is imported, so that asking for help costs nothing.
+"""
+
+import importlib
+import logging
+import signal
+import sys
+from types import FrameType
+from typing import Protocol
+
+from octavo.errors import OctavoError, unknown_name
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "inspect": (
+        "octavo.cli.inspect:Inspect",
+        "say what a scan is: size, millimetres, eye, pattern, and how each is known",
+    ),
+    "convert": ("octavo.cli.convert:Convert", "write a scan in another format, geometry included"),
+    "phantom": ("octavo.cli.phantom:Phantom", "make a cohort of synthetic eyes whose truth is known"),
+    "cohort adopt": ("octavo.cli.cohort_adopt:CohortAdopt", "make a manifest from a folder laid out in a known way"),
+    "cohort check": ("octavo.cli.cohort_check:CohortCheck", "read every exam of a manifest and list what is wrong"),
+    "cohort split": ("octavo.cli.cohort_split:CohortSplit", "divide patients into training, validation and test"),
+    "train ai-cnet3d": (
+        "octavo.cli.train_ai_cnet3d:TrainAICNet3D",
+        "train AI-CNet3D in two stages, over one or more seeds",
+    ),
+    "evaluate": ("octavo.cli.evaluate:Evaluate", "measure a finished run on patients it never saw"),
+    "predict": ("octavo.cli.predict:Predict", "give a probability for each scan, and say when not to trust it"),
+    "explain": ("octavo.cli.explain:Explain", "show where a model looked, on the scan's own grid"),
+    "demo": ("octavo.cli.demo:Demo", "the whole way on synthetic eyes: cohort, training, evaluation, explanation"),
+}
+"""Every command: its words, where its dataclass lives, and one line about it."""
+
+
+class Command(Protocol):
+    """What a command's dataclass offers."""
+
+    def run(self) -> int:
+        """Do it, and return the exit code."""
+
+
+def overview() -> str:
+    """The text of `octavo --help`."""
+    width = max(map(len, COMMANDS)) + 2
+    lines = [f"  {name:<{width}}{summary}" for name, (_, summary) in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: octavo COMMAND [options]",
+            "",
+            "Reads three-dimensional scans of the eye, learns from them, and shows where it looked.",
+            "Research software, not a medical device.",
+            "",
+            "commands:",
+            *lines,
+            "",
+            "`octavo COMMAND --help` explains a command. Exit codes: 0 done; 1 done, but some items failed or a check",
+            "found faults; 2 refused, nothing changed; 130 or 143 stopped.",
+        ]
+    )
+
+
+def find_command(words: list[str]) -> tuple[str, list[str]]:
+    """Split the shell's words into the command and what is left for it.
+
+    Raises:
+        OctavoError: If the first words are no command.
+
+    Example:
+        >>> find_command(["cohort", "check", "manifest.csv"])
+        ('cohort check', ['manifest.csv'])
+    """
+    for length in (2, 1):
+        name = " ".join(words[:length])
+        if len(words) >= length and name in COMMANDS:
+            return name, words[length:]
+    group = [name for name in COMMANDS if name.split()[0] == words[0]]
+    got = " ".join(words[:2]) if group else words[0]
+    raise OctavoError(unknown_name("a command", got, group or COMMANDS))
+
+
+def run_command(words: list[str]) -> int:
+    """Build the command named by the words and run it."""
+    import tyro
+
+    name, rest = find_command(words)
+    home, _, attribute = COMMANDS[name][0].partition(":")
+    command_type = getattr(importlib.import_module(home), attribute)
+    command: Command = tyro.cli(command_type, prog=f"octavo {name}", args=rest, config=(tyro.conf.OmitArgPrefixes,))
+    return command.run()
+
+
+def _stop(signum: int, frame: FrameType | None) -> None:
+    sys.exit(128 + signum)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; refusals become one line on standard error and exit code 2."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    signal.signal(signal.SIGTERM, _stop)
+    if not words or words[0] in {"-h", "--help"}:
+        print(overview())
+        return 0
+    if words == ["--version"]:
+        from octavo import __version__
+
+        print(f"octavo {__version__}")
+        return 0
+    try:
+        return run_command(words)
+    except OctavoError as refusal:
+        print(f"octavo: {refusal}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("octavo: stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0

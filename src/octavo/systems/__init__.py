@@ -1,0 +1,1 @@
+"""The papers, one room each: its model, its task, its recipe. No paper imports another."""

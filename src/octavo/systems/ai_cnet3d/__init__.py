@@ -1,0 +1,1 @@
+"""AI-CNet3D: see `network` for the paper and its shapes."""

@@ -1,0 +1,81 @@
+"""Writing files so that a reader never meets half of one, and a crash leaves what was there."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from octavo.errors import OctavoError
+
+
+@contextmanager
+def atomic_writer(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for writing that takes its name only when everything is on the disk.
+
+    The bytes go to a file beside it, are flushed to the disk, and then renamed. On any error the old file stays and the
+    half-written one is removed.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f"{path.name}.tmp-{os.getpid()}")
+    try:
+        with open(beside, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+    _flush_folder(path.parent)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file atomically."""
+    with atomic_writer(path) as file:
+        file.write(content)
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write a text file (UTF-8) atomically."""
+    write_bytes(path, content.encode())
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write JSON for people to read: indented, keys in the order given, not-a-number refused."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> dict[str, object]:
+    """Read a JSON file that holds an object.
+
+    Raises:
+        OctavoError: If the file is missing, is not JSON, or holds something else.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise OctavoError(f"{path}: there is no such file") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise OctavoError(f"{path}: cannot be read as JSON ({type(error).__name__}); wanted a JSON object") from None
+    if not isinstance(content, dict):
+        raise OctavoError(f"{path}: holds a {type(content).__name__}; wanted a JSON object")
+    return content
+
+
+def sweep_half_written(folder: Path) -> None:
+    """Remove what a killed writer left behind in a folder; call it only under the folder's lock."""
+    for beside in folder.rglob("*.tmp-*"):
+        beside.unlink(missing_ok=True)
+
+
+def _flush_folder(folder: Path) -> None:
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,1 @@
+"""The loop. Lightning lives here and nowhere else."""

@@ -1,0 +1,183 @@
+"""One stage of training: epochs until the validation loss has not improved for a while, resumable at every epoch."""
+
+import csv
+import io
+import logging
+import time
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from torch.utils.data import DataLoader
+
+from octavo.files import read_json, write_json, write_text
+from octavo.training.checkpoints import BEST, LAST, AtomicCheckpointIO, KeepBestAndLast, load_archive
+from octavo.training.task import Task
+
+_log = logging.getLogger("octavo.training")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where to train; everything here passes through to Lightning and none of it is part of the recipe."""
+
+    accelerator: str = "auto"
+    """Lightning's accelerator: auto, cpu, gpu ..."""
+    devices: int = 1
+    """How many of them on each node."""
+    num_nodes: int = 1
+    """How many machines."""
+    strategy: str = "auto"
+    """Lightning's strategy: auto, ddp, ddp_spawn ..."""
+    precision: str = "auto"
+    """Lightning's precision; auto is bf16-mixed on a GPU that has it and 32-true elsewhere."""
+    workers: int = 0
+    """Processes that prepare batches."""
+    progress: bool = False
+    """Show a progress bar rather than a line per epoch."""
+    tensorboard: bool = True
+    """Write TensorBoard logs beside metrics.csv."""
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """How a stage ended."""
+
+    epochs: int
+    best_epoch: int
+    best_value: float
+    seconds: float
+
+
+def fit(
+    task: Task,
+    train: DataLoader[Any],
+    validation: DataLoader[Any],
+    folder: Path,
+    *,
+    max_epochs: int,
+    patience: int,
+    monitor: str,
+    machine: Machine,
+) -> StageResult:
+    """Train one stage, or what is left of it, and leave the task with the best epoch's weights.
+
+    The folder gets `metrics.csv`, `checkpoints/` and, when the stage is done, `finished.json`. Called again it goes on after
+    the last finished epoch, to the same weights bit for bit on one machine.
+
+    Args:
+        task: What is trained.
+        train: Batches to learn from.
+        validation: Batches to stop by.
+        folder: The stage's folder.
+        max_epochs: At most so many.
+        patience: Stop after so many epochs without a better value.
+        monitor: The logged value to watch.
+        machine: Where to train.
+    """
+    checkpoints = folder / "checkpoints"
+    if not (folder / "finished.json").exists():
+        checkpoints.mkdir(parents=True, exist_ok=True)
+        started = time.monotonic()
+        keeper = KeepBestAndLast(checkpoints, monitor, patience)
+        table = EpochTable(folder / "metrics.csv")
+        last = checkpoints / LAST
+        if not (last.exists() and _was_over(last, max_epochs, patience)):
+            trainer = _trainer(folder, [table, keeper], max_epochs, machine)
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", module="lightning")
+                trainer.fit(task, train, validation, ckpt_path=last if last.exists() else None, weights_only=True)
+            if not trainer.is_global_zero:
+                return StageResult(trainer.current_epoch, keeper.best_epoch, keeper.best_value, 0.0)
+        state = load_archive(last)["callbacks"]
+        best = state[KeepBestAndLast.__qualname__]
+        rows = state[EpochTable.__qualname__]["rows"]
+        write_json(
+            folder / "finished.json",
+            {
+                "epochs": len(rows),
+                "best_epoch": best["best_epoch"],
+                "best_value": best["best_value"],
+                "seconds": sum(row["seconds"] for row in rows) or time.monotonic() - started,
+            },
+        )
+    task.load_state_dict(load_archive(checkpoints / BEST)["state_dict"])
+    return StageResult(**read_json(folder / "finished.json"))  # type: ignore[arg-type]
+
+
+class EpochTable(Callback):
+    """One row per epoch in `metrics.csv`, the same rows whether the run was interrupted or not."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: list[dict[str, float]] = []
+        self._started = 0.0
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock."""
+        self._started = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Add the epoch's row."""
+        values = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
+        row = {"epoch": trainer.current_epoch, **values, "seconds": time.monotonic() - self._started}
+        self.rows = [*[old for old in self.rows if old["epoch"] < row["epoch"]], row]
+        if not trainer.is_global_zero:
+            return
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(row), extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        write_text(self.path, text.getvalue())
+        shown = ", ".join(f"{name} {value:.4f}" for name, value in values.items() if name.endswith("_loss"))
+        _log.info("  %s epoch %d: %s (%.1f s)", self.path.parent.name, row["epoch"], shown, row["seconds"])
+
+    def state_dict(self) -> dict[str, Any]:
+        """The rows so far."""
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up where a run stopped."""
+        self.rows = state_dict["rows"]
+
+
+def _was_over(last: Path, max_epochs: int, patience: int) -> bool:
+    """Whether the stage had already ended when it was cut off before saying so."""
+    state = load_archive(last)
+    best = state["callbacks"][KeepBestAndLast.__qualname__]
+    return state["epoch"] + 1 >= max_epochs or state["epoch"] - best["best_epoch"] >= patience
+
+
+def _trainer(folder: Path, callbacks: list[Callback], max_epochs: int, machine: Machine) -> Trainer:
+    from lightning.pytorch.loggers import TensorBoardLogger
+
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    on_gpu = machine.accelerator in {"auto", "gpu", "cuda"} and torch.cuda.is_available()
+    precision = machine.precision
+    if precision == "auto":
+        precision = "bf16-mixed" if on_gpu and torch.cuda.is_bf16_supported() else "32-true"
+    return Trainer(
+        accelerator=machine.accelerator,
+        devices=machine.devices,
+        num_nodes=machine.num_nodes,
+        strategy=machine.strategy,
+        precision=precision,  # type: ignore[arg-type]
+        sync_batchnorm=on_gpu and machine.devices * machine.num_nodes > 1,
+        max_epochs=max_epochs,
+        callbacks=callbacks,
+        plugins=[AtomicCheckpointIO()],
+        logger=TensorBoardLogger(folder, name="", version="tensorboard") if machine.tensorboard else False,
+        enable_progress_bar=machine.progress,
+        enable_model_summary=False,
+        enable_checkpointing=True,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,  # our samplers know their rank
+        inference_mode=False,  # Grad-CAM needs a gradient in validation too
+        deterministic="warn",
+        benchmark=False,
+        default_root_dir=folder,
+    )

@@ -1,0 +1,85 @@
+"""Recipes: frozen dataclasses that build a run, to JSON and back with every misspelt field refused."""
+
+import dataclasses
+import types
+import typing
+from typing import Any, TypeVar
+
+from octavo.errors import OctavoError, unknown_name
+
+RecipeType = TypeVar("RecipeType")
+
+
+def recipe_to_json(recipe: Any) -> dict[str, Any]:
+    """A recipe as plain JSON values."""
+    return {field.name: _plain(getattr(recipe, field.name)) for field in dataclasses.fields(recipe)}
+
+
+def recipe_from_json(kind: type[RecipeType], content: dict[str, Any], where: str = "recipe.json") -> RecipeType:
+    """Build a recipe from JSON.
+
+    Args:
+        kind: The recipe's dataclass.
+        content: What stands in the file.
+        where: The file's name, for messages.
+
+    Raises:
+        OctavoError: If a field is unknown (the nearest is offered), missing without a default, or of the wrong type.
+
+    Example:
+        >>> @dataclasses.dataclass(frozen=True)
+        ... class Tea:
+        ...     minutes: int = 3
+        >>> recipe_from_json(Tea, {"minute": 4})
+        Traceback (most recent call last):
+        octavo.errors.OctavoError: recipe.json: 'minute' is not a field; wanted one of: minutes; did you mean 'minutes'?
+    """
+    fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    hints = typing.get_type_hints(kind)
+    for name in content:
+        if name not in fields:
+            raise OctavoError(f"{where}: {unknown_name('a field', name, fields)}")
+    values = {name: _typed(hints[name], value, f"{where}: {name}") for name, value in content.items()}
+    missing = [
+        name
+        for name, field in fields.items()
+        if name not in values and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise OctavoError(f"{where}: field {missing[0]!r} is missing; wanted it, as it has no default")
+    return kind(**values)
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return recipe_to_json(value)
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _typed(hint: Any, value: Any, where: str) -> Any:
+    """Check a JSON value against a field's type; lists become tuples."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in {typing.Union, types.UnionType}:
+        if value is None and type(None) in arguments:
+            return None
+        return _typed(next(kind for kind in arguments if kind is not type(None)), value, where)
+    if origin is typing.Literal:
+        if value not in arguments:
+            raise OctavoError(f"{where}: {unknown_name('a choice', value, map(str, arguments))}")
+        return value
+    if origin is tuple:
+        if not isinstance(value, list) or (Ellipsis not in arguments and len(value) != len(arguments)):
+            raise OctavoError(f"{where} is {value!r}; wanted a list of {len(arguments)} values")
+        kinds = arguments[:1] * len(value) if Ellipsis in arguments else arguments
+        return tuple(_typed(kind, item, where) for kind, item in zip(kinds, value, strict=True))
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        if not isinstance(value, dict):
+            raise OctavoError(f"{where} is {value!r}; wanted an object")
+        return recipe_from_json(hint, value, where)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
+        raise OctavoError(f"{where} is {value!r}; wanted {hint.__name__}")
+    return value

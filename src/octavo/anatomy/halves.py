@@ -7,11 +7,11 @@ from octavo.errors import ScanUnsuitableError
 from octavo.volume import Region, ScanPattern, Volume
 
 
-def require_hemiretinas(volume: Volume) -> None:
-    """Refuse a scan whose B-scans do not divide into a superior and an inferior half.
+def require_raster(volume: Volume) -> None:
+    """Refuse a scan that is not a block of tissue.
 
     Raises:
-        ScanUnsuitableError: For a circle, line or radial scan, a single B-scan, or a vertical raster.
+        ScanUnsuitableError: For a circle, line or radial scan, or a single B-scan.
     """
     if volume.pattern not in {ScanPattern.RASTER, ScanPattern.UNKNOWN}:
         raise ScanUnsuitableError(
@@ -21,6 +21,15 @@ def require_hemiretinas(volume: Volume) -> None:
         raise ScanUnsuitableError(
             f"this scan has {volume.shape[0]} B-scan; wanted a raster of several; choose the volume scan of this eye"
         )
+
+
+def require_hemiretinas(volume: Volume) -> None:
+    """Refuse a scan whose B-scans do not divide into a superior and an inferior half.
+
+    Raises:
+        ScanUnsuitableError: If the scan is no raster (see `require_raster`), or a vertical one.
+    """
+    require_raster(volume)
     if volume.slow_axis.is_vertical:
         raise ScanUnsuitableError(
             f"this raster is vertical (its B-scans run {volume.slow_axis}), so no B-scan lies in one hemiretina; "
@@ -32,8 +41,9 @@ def require_both_ends(volume: Volume) -> None:
     """Refuse a scan that is not declared to hold both the macula and the optic nerve head.
 
     Raises:
-        ScanUnsuitableError: If the region is another one or unknown, or the raster is vertical.
+        ScanUnsuitableError: If the scan is no raster or a vertical one, or the region is another one or unknown.
     """
+    require_raster(volume)
     if volume.slow_axis.is_vertical:
         raise ScanUnsuitableError(
             f"this raster is vertical (its B-scans run {volume.slow_axis}), so macula and nerve do not lie along an "

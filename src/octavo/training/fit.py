@@ -44,6 +44,20 @@ class Machine:
 
 
 @dataclass(frozen=True)
+class Stage:
+    """One stage of a system's training."""
+
+    name: str
+    """The name of its folder."""
+    task: Task
+    max_epochs: int
+    patience: int
+    """Stop after so many epochs without a better value."""
+    monitor: str
+    """The logged value to watch; lower is better."""
+
+
+@dataclass(frozen=True)
 class StageResult:
     """How a stage ended."""
 
@@ -54,15 +68,7 @@ class StageResult:
 
 
 def fit(
-    task: Task,
-    train: DataLoader[Any],
-    validation: DataLoader[Any],
-    folder: Path,
-    *,
-    max_epochs: int,
-    patience: int,
-    monitor: str,
-    machine: Machine,
+    stage: Stage, train: DataLoader[Any], validation: DataLoader[Any], folder: Path, machine: Machine
 ) -> StageResult:
     """Train one stage, or what is left of it, and leave the task with the best epoch's weights.
 
@@ -70,27 +76,24 @@ def fit(
     the last finished epoch, to the same weights bit for bit on one machine.
 
     Args:
-        task: What is trained.
+        stage: What is trained, and for how long.
         train: Batches to learn from.
         validation: Batches to stop by.
         folder: The stage's folder.
-        max_epochs: At most so many.
-        patience: Stop after so many epochs without a better value.
-        monitor: The logged value to watch.
         machine: Where to train.
     """
     checkpoints = folder / "checkpoints"
     if not (folder / "finished.json").exists():
         checkpoints.mkdir(parents=True, exist_ok=True)
         started = time.monotonic()
-        keeper = KeepBestAndLast(checkpoints, monitor, patience)
+        keeper = KeepBestAndLast(checkpoints, stage.monitor, stage.patience)
         table = EpochTable(folder / "metrics.csv")
         last = checkpoints / LAST
-        if not (last.exists() and _was_over(last, max_epochs, patience)):
-            trainer = _trainer(folder, [table, keeper], max_epochs, machine)
+        if not (last.exists() and _was_over(last, stage.max_epochs, stage.patience)):
+            trainer = _trainer(folder, [table, keeper], stage.max_epochs, machine)
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", module="lightning")
-                trainer.fit(task, train, validation, ckpt_path=last if last.exists() else None, weights_only=True)
+                trainer.fit(stage.task, train, validation, ckpt_path=last if last.exists() else None, weights_only=True)
             if not trainer.is_global_zero:
                 return StageResult(trainer.current_epoch, keeper.best_epoch, keeper.best_value, 0.0)
         state = load_archive(last)["callbacks"]
@@ -105,7 +108,7 @@ def fit(
                 "seconds": sum(row["seconds"] for row in rows) or time.monotonic() - started,
             },
         )
-    task.load_state_dict(load_archive(checkpoints / BEST)["state_dict"])
+    stage.task.load_state_dict(load_archive(checkpoints / BEST)["state_dict"])
     return StageResult(**read_json(folder / "finished.json"))  # type: ignore[arg-type]
 
 

@@ -1,0 +1,126 @@
+"""A run is a folder: what it was asked for, what became of it, and one writer at a time."""
+
+import fcntl
+import json
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from octavo.errors import OctavoError
+from octavo.files import read_json, sweep_half_written, write_json
+
+RECIPE = "recipe.json"
+COHORT = "cohort.json"
+MODEL = "model.safetensors"
+_PACKAGES = ("octavo", "torch", "lightning", "numpy", "scipy", "nibabel", "pydicom", "pillow", "safetensors")
+
+
+def is_main_process() -> bool:
+    """Whether this process writes the run's files; of several that train together only the first does."""
+    ranks = (os.environ.get(name, "0") for name in ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"))
+    return all(rank == "0" for rank in ranks)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a run folder for writing; what a killed writer left half-written is swept away.
+
+    The lock belongs to the process and goes with it, however it ends.
+
+    Raises:
+        OctavoError: If another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise OctavoError(
+                f"{folder}: another process is writing this run; wait for it, or choose another folder"
+            ) from None
+        sweep_half_written(folder)
+        yield
+
+
+def claim(folder: Path, name: str, wanted: dict[str, Any]) -> None:
+    """Take a folder for what is wanted: a new run, or the same one to be gone on with.
+
+    Args:
+        folder: The run's folder.
+        name: The JSON file that says what the run is.
+        wanted: What it must say.
+
+    Raises:
+        OctavoError: If the folder was begun for something else, or holds something that is no run.
+    """
+    stored = folder / name
+    if stored.exists():
+        before = read_json(stored)
+        plain = json.loads(json.dumps(wanted))
+        different = sorted(field for field in {*before, *plain} if before.get(field) != plain.get(field))
+        if different:
+            field = different[0]
+            raise OctavoError(
+                f"{folder}: this run was begun with {field} {before.get(field)!r}, now {plain.get(field)!r}; "
+                "repeat the first command to go on with it, or choose another folder"
+            )
+        return
+    strangers = [entry.name for entry in sorted(folder.iterdir()) if entry.name not in {".lock", RECIPE, COHORT}]
+    if strangers:
+        raise OctavoError(f"{folder}: holds {strangers[0]!r} and is not a run; choose an empty or new folder")
+    write_json(stored, wanted)
+
+
+def save_model(path: Path, state: dict[str, Tensor]) -> None:
+    """Write weights as safetensors, atomically."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f"{path.name}.tmp-{os.getpid()}")
+    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}, beside)
+    with open(beside, "rb") as file:
+        os.fsync(file.fileno())
+    os.replace(beside, path)
+
+
+def load_model(path: Path) -> dict[str, Tensor]:
+    """Read weights.
+
+    Raises:
+        OctavoError: If the file is missing or is not safetensors.
+    """
+    if not path.exists():
+        raise OctavoError(
+            f"{path}: there are no weights; wanted a finished run, or a model folder with {MODEL} and {RECIPE}"
+        )
+    try:
+        return load_file(path)
+    except Exception as error:  # noqa: BLE001  (the library raises its own kinds for broken files)
+        raise OctavoError(
+            f"{path}: not readable as safetensors ({type(error).__name__}); copy the model again"
+        ) from None
+
+
+def provenance(seed: int, hashes: dict[str, str]) -> dict[str, Any]:
+    """Where a result came from: data, seed, command, versions, machine."""
+    import torch
+
+    return {
+        **hashes,
+        "seed": seed,
+        "command": " ".join(["octavo", *sys.argv[1:]]),
+        "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in _PACKAGES}},
+        "machine": {
+            "system": platform.system(),
+            "processor": platform.processor() or platform.machine(),
+            "threads": torch.get_num_threads(),
+            "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        },
+        "note": "research software, not a medical device",
+    }

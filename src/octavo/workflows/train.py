@@ -1,0 +1,268 @@
+"""Train: from a manifest to models, one per seed, resumable at every epoch."""
+
+import logging
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+
+from octavo.cohorts.dataset import EpochOrder, PreparedExams, evaluation_batches, training_batches
+from octavo.cohorts.manifest import Cohort, read_manifest
+from octavo.cohorts.parts import Parts, divide, undersample_cohort
+from octavo.cohorts.prepared import Preparer
+from octavo.cohorts.reference import Reference
+from octavo.cohorts.splits import read_split, write_split
+from octavo.errors import OctavoError
+from octavo.files import read_json, write_json
+from octavo.metrics.calibration import apply_temperature, fit_temperature
+from octavo.metrics.classification import auroc, youden_threshold
+from octavo.metrics.exam_arrays import UndefinedMetricError
+from octavo.systems import find_system
+from octavo.training.fit import Machine, fit
+from octavo.training.inference import logit_margins
+from octavo.training.recipe import recipe_to_json
+from octavo.training.run import COHORT, MODEL, RECIPE, claim, is_main_process, locked, provenance, save_model
+
+_log = logging.getLogger("octavo.train")
+
+
+@dataclass(frozen=True)
+class CohortChoice:
+    """Which exams, and how the manifest is read."""
+
+    cohort: Path
+    """The manifest: the CSV that lists the exams."""
+    split: Path | None = None
+    """A split to use, as `octavo cohort split` writes it; by default the manifest's own, or a new one."""
+    positive: str | None = None
+    """The label that counts as positive, where labels are names."""
+    each_row_its_own_patient: bool = False
+    """Declare that no two rows show the same patient; only then may the patient column be missing."""
+    axes: str | None = None
+    """Order of the axes in array files, such as depth,bscan,ascan."""
+    key: str | None = None
+    """Name of the array in .npz files."""
+
+    def read(self) -> Cohort:
+        """Read the manifest."""
+        return read_manifest(
+            self.cohort,
+            positive=self.positive,
+            each_row_its_own_patient=self.each_row_its_own_patient,
+            axes=self.axes,
+            key=self.key,
+        )
+
+
+@dataclass(frozen=True)
+class _Training:
+    """What all seeds of a run share."""
+
+    room: ModuleType
+    recipe: Any
+    content: dict[str, Any]
+    parts: Parts
+    hashes: dict[str, str]
+    machine: Machine
+    stage_one_of: Path | None
+
+
+def train(
+    system: str,
+    recipe: Any,
+    choice: CohortChoice,
+    run: Path,
+    *,
+    seeds: tuple[int, ...] = (100,),
+    machine: Machine | None = None,
+    prepared: Path | None = None,
+    stage_one_of: Path | None = None,
+) -> dict[str, Any]:
+    """Train a system on a cohort, once per seed.
+
+    Args:
+        system: One of `SYSTEMS`.
+        recipe: That system's recipe.
+        choice: Which exams.
+        run: The run's folder; an unfinished one is gone on with.
+        seeds: One model each; all share one split.
+        machine: Where to train; by default whatever there is.
+        prepared: Where prepared scans are kept, so that several runs can share them; by default in the run.
+        stage_one_of: Another run of the same recipe's first stage, whose first stage is taken over.
+
+    Returns:
+        What stands in `summary.json`.
+
+    Raises:
+        OctavoError: If anything is refused; what was there is left as it was.
+    """
+    room = find_system(system)
+    recipe = recipe.resolved()
+    exams = choice.read()
+    if recipe.balance_before_split:
+        exams = undersample_cohort(exams, recipe.split_seed)
+    content = {"system": system, **recipe_to_json(recipe)}
+    preparer = Preparer(prepared or run / "prepared", recipe.preparation)
+    room.build_network(recipe)  # refuses an impossible recipe before anything is written
+
+    def divided() -> _Training:
+        split = read_split(choice.split) if choice.split else None
+        fractions, seed = recipe.split_fractions, recipe.split_seed
+        parts = divide(
+            exams, preparer, split=split, fractions=fractions, seed=seed, progress=_progress(len(exams.exams))
+        )
+        hashes = {"cohort_hash": exams.content_hash, "split_hash": parts.split.content_hash}
+        return _Training(room, recipe, content, parts, hashes, machine or Machine(), stage_one_of)
+
+    if not is_main_process():
+        training = divided()
+        for seed in seeds:
+            _train_seed(training, run / f"seed-{seed}", seed)
+        return {}
+    with locked(run):
+        claim(run, RECIPE, content)
+        claim(run, COHORT, _identity(choice, exams))
+        todo = [seed for seed in seeds if not (run / f"seed-{seed}" / "finished.json").exists()]
+        if not todo:
+            raise OctavoError(f"{run}: this run is finished; choose another folder for a new one, or other seeds")
+        training = divided()
+        write_split(training.parts.split, run / "splits.csv", overwrite=True)
+        for seed in todo:
+            _log.info("seed %d: %s", seed, _sizes(training.parts))
+            _train_seed(training, run / f"seed-{seed}", seed)
+        return _summarise(run, training.parts)
+
+
+def _train_seed(training: _Training, folder: Path, seed: int) -> None:
+    """All stages of one seed, then what prediction needs: weights, reference, calibration, provenance."""
+    recipe, parts, machine = training.recipe, training.parts, training.machine
+    torch.manual_seed(seed)
+    network = training.room.build_network(recipe)
+    labels = [int(one.exam.label or 0) for one in parts.train]
+    validation = PreparedExams(parts.validation, recipe.grey_range)
+    results = {}
+    for number, stage in enumerate(training.room.stages(recipe, network, seed, labels)):
+        stream = seed + 500_000 * number
+        exams = PreparedExams(parts.train, recipe.grey_range, recipe.augmentation, stream)
+        order = EpochOrder(labels, recipe.batch_size, recipe.balance, stream)
+        if number == 0 and training.stage_one_of is not None and is_main_process():
+            _take_over(training.stage_one_of, training.content, folder, stage.name)
+        result = fit(
+            stage,
+            training_batches(exams, order, machine.workers),
+            evaluation_batches(validation, recipe.batch_size, machine.workers),
+            folder / stage.name,
+            machine,
+        )
+        results[stage.name] = {
+            "epochs": result.epochs,
+            "best_epoch": result.best_epoch,
+            "best_value": result.best_value,
+        }
+        if is_main_process():
+            save_model(folder / stage.name / MODEL, network.state_dict())
+    if not is_main_process():
+        return
+    save_model(folder / MODEL, network.state_dict())
+    write_json(folder / RECIPE, training.content)
+    write_json(folder / "reference.json", Reference.of(one.facts for one in parts.train).to_json())
+    margins = logit_margins(network, evaluation_batches(validation, recipe.batch_size, machine.workers))
+    write_json(folder / "calibration.json", calibrate(_labels(parts), margins))
+    write_json(folder / "provenance.json", provenance(seed, training.hashes))
+    write_json(folder / "finished.json", {"seed": seed, "stages": results, **_validation(parts, margins)})
+
+
+def calibrate(labels: np.ndarray, margins: np.ndarray) -> dict[str, Any]:
+    """Temperature and threshold from the validation part.
+
+    Args:
+        labels: 0 or 1.
+        margins: Logit margins of the same exams.
+
+    Returns:
+        `temperature`, `threshold` (Youden, of calibrated probabilities), and notes where one could not be chosen.
+    """
+    chosen: dict[str, Any] = {"temperature": 1.0, "threshold": 0.5, "exams": len(labels)}
+    try:
+        fitted = fit_temperature(labels, margins)
+        chosen["temperature"] = fitted.temperature
+        if fitted.note:
+            chosen["temperature_note"] = fitted.note
+    except UndefinedMetricError as reason:
+        chosen["temperature_note"] = f"no temperature could be fitted, 1 stands: {reason}"
+    try:
+        chosen["threshold"] = youden_threshold(labels, apply_temperature(margins, chosen["temperature"]))
+        chosen["threshold_rule"] = "Youden on validation"
+    except UndefinedMetricError as reason:
+        chosen["threshold_rule"] = f"0.5, as Youden's could not be chosen: {reason}"
+    return chosen
+
+
+def _identity(choice: CohortChoice, exams: Cohort) -> dict[str, Any]:
+    return {
+        "manifest": str(choice.cohort.absolute()),
+        "content_hash": exams.content_hash,
+        "split": None if choice.split is None else str(choice.split.absolute()),
+        "positive": choice.positive,
+        "each_row_its_own_patient": choice.each_row_its_own_patient,
+        "axes": choice.axes,
+        "key": choice.key,
+    }
+
+
+def _take_over(other: Path, content: dict[str, Any], folder: Path, stage: str) -> None:
+    """Copy the first stage of another run, if its recipe differs in nothing that matters to it."""
+    before = read_json(other / RECIPE)
+    different = [n for n in content if before.get(n) != content[n] and not n.startswith(("consistency", "grad_cam"))]
+    source = other / folder.name / stage
+    if different or not (source / "finished.json").exists():
+        reason = f"differs in {different[0]}" if different else f"has no finished {folder.name}/{stage}"
+        raise OctavoError(f"{other}: this run {reason}; wanted one with the same first stage; train it first")
+    if not (folder / stage).exists():
+        shutil.copytree(source, folder / f"{stage}.tmp-copy")
+        (folder / f"{stage}.tmp-copy").rename(folder / stage)
+
+
+def _labels(parts: Parts) -> np.ndarray:
+    return np.array([one.exam.label for one in parts.validation], dtype=np.int64)
+
+
+def _validation(parts: Parts, margins: np.ndarray) -> dict[str, Any]:
+    try:
+        return {"validation_auroc": auroc(_labels(parts), margins)}
+    except UndefinedMetricError as reason:
+        return {"validation_auroc": None, "validation_auroc_undefined": str(reason)}
+
+
+def _summarise(run: Path, parts: Parts) -> dict[str, Any]:
+    """Mean and standard deviation over all finished seeds of the run."""
+    finished = [read_json(path) for path in sorted(run.glob("seed-*/finished.json"))]
+    values = [float(one["validation_auroc"]) for one in finished if one["validation_auroc"] is not None]  # type: ignore[arg-type]
+    summary = {
+        "seeds": [one["seed"] for one in finished],
+        "parts": parts.prevalences(),
+        "validation_auroc_mean": float(np.mean(values)) if values else None,
+        "validation_auroc_sd": float(np.std(values, ddof=1)) if len(values) > 1 else None,
+        "stages": {f"seed-{one['seed']}": one["stages"] for one in finished},
+    }
+    write_json(run / "summary.json", summary)
+    return summary
+
+
+def _sizes(parts: Parts) -> str:
+    counted = parts.prevalences()
+    return ", ".join(f"{name} {part['exams']} exams ({part['positives']} positive)" for name, part in counted.items())
+
+
+def _progress(total: int) -> Any:
+    step = max(1, total // 5)
+
+    def tell(done: int) -> None:
+        if total >= 50 and (done % step == 0 or done == total):
+            _log.info("  prepared %d of %d scans", done, total)
+
+    return tell

@@ -18,7 +18,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from octavo.blocks.regions import Anatomy, divide, unite
+from octavo.blocks.region_mixing import Mixing, mix_regions
+from octavo.blocks.regions import Anatomy
 
 
 class DirectedAttention(nn.Module):
@@ -102,32 +103,25 @@ class CrossAttention(nn.Module):
             tokens = x.to(self.gamma.dtype).permute(0, 2, 3, 4, 1)
             if self.order is not None:
                 tokens = tokens[:, self.order]
-            y = self._attend(tokens)
+            parameters = [*self.directed.parameters(), self.gamma, *self.mix.parameters()]
+            y = mix_regions(tokens, self.anatomy, [*self.norms], self._mixing, parameters)
             if self.order is not None:
                 y = y[:, torch.argsort(self.order)]
             return y.permute(0, 4, 1, 2, 3)
 
-    def _attend(self, tokens: Float[Tensor, "batch b d a c"]) -> Float[Tensor, "batch b d a c"]:
-        regions = divide(tokens, self.anatomy)
-        normed = [
-            self.norms[which](part).flatten(1, 3) for which, part in zip(self.anatomy.norm_of, regions, strict=True)
+    def _mixing(self, grams: Float[Tensor, "region region batch c c"]) -> Mixing:
+        pairs = self.anatomy.pairs
+        mixed = [
+            attention(grams[asking, asking], grams[answering, answering], grams[asking, answering]) * self.gamma
+            for attention, (asking, answering) in zip(self.directed, pairs, strict=True)
         ]
-        grams = [part.transpose(1, 2) @ part for part in normed]
-        mixings = []
-        for attention, (asking, answering) in zip(self.directed, self.anatomy.pairs, strict=True):
-            crossing = normed[asking].transpose(1, 2) @ normed[answering]
-            mixings.append(attention(grams[asking], grams[answering], crossing) * self.gamma)
-
-        batch, _, channels = normed[0].shape
-        kept = self.channel_dropout(tokens.new_ones(batch, channels, 1))
-        skip = (
-            torch.eye(channels, dtype=tokens.dtype, device=tokens.device) + kept * self.mix.weight.view(channels, -1).T
-        )
-        answers = [region.flatten(1, 3) @ skip + self.mix.bias for region in regions]
-        for attention, (asking, answering), mixing in zip(self.directed, self.anatomy.pairs, mixings, strict=True):
-            constant = (attention.out_proj.bias * self.gamma) @ skip
-            answers[asking] = answers[asking] + normed[answering] @ (mixing @ skip) + constant.unsqueeze(1)
-        return unite([a.view(r.shape) for a, r in zip(answers, regions, strict=True)], self.anatomy)
+        batch, channels = grams.shape[2:4]
+        kept = self.channel_dropout(grams.new_ones(batch, channels, 1))
+        skip = torch.eye(channels, dtype=grams.dtype, device=grams.device) + kept * self.mix.weight.view(channels, -1).T
+        constants = [self.mix.bias.expand(batch, channels)] * grams.shape[0]
+        for attention, (asking, _) in zip(self.directed, pairs, strict=True):
+            constants[asking] = constants[asking] + (attention.out_proj.bias * self.gamma) @ skip
+        return Mixing(skip, torch.stack(mixed) @ skip, torch.stack(constants))
 
 
 def _root(squares: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:

@@ -6,7 +6,6 @@ nothing of eyes: it gets an anatomy as an argument.
 
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -63,13 +62,3 @@ def divide(x: Float[Tensor, "batch b d a channel"], anatomy: Anatomy) -> list[Fl
                 )
             regions = [half for region in regions for half in region.chunk(2, dim=axis)]
     return regions
-
-
-def unite(
-    regions: list[Float[Tensor, "batch rb d ra channel"]], anatomy: Anatomy
-) -> Float[Tensor, "batch b d a channel"]:
-    """Put the regions back where `divide` took them from."""
-    for axis, name in ((3, "ascan"), (1, "bscan")):
-        if name in anatomy.halves:
-            regions = [torch.cat(pair, dim=axis) for pair in zip(regions[::2], regions[1::2], strict=True)]
-    return regions[0]

@@ -1,23 +1,52 @@
-"""The papers, one room each: its model, its task, its recipe. No paper imports another.
-
-A system's room offers `Recipe`, `build_network(recipe)` and `stages(recipe, network, seed, labels)`.
-"""
+"""The papers, one room each: its model, its task, its recipe. No paper imports another."""
 
 import importlib
-from types import ModuleType
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 from octavo.errors import OctavoError, unknown_name
 
-SYSTEMS: dict[str, str] = {"ai-cnet3d": "octavo.systems.ai_cnet3d"}
-"""Every system by name, and where it lives."""
+
+@dataclass(frozen=True)
+class System:
+    """Where a paper's parts live; nothing is imported until it is asked for."""
+
+    recipe: str
+    """A frozen dataclass with `resolved()`, `build_network()`, `preparation`, and what every recipe says of a run."""
+    stages: str
+    """A function (recipe, network, seed, labels) to the stages of its training."""
+
+    def recipe_type(self) -> type[Any]:
+        """The recipe's dataclass."""
+        kind: type[Any] = _fetch(self.recipe)
+        return kind
+
+    def stages_of(self, *arguments: Any) -> Any:
+        """The stages of one training."""
+        function: Callable[..., Any] = _fetch(self.stages)
+        return function(*arguments)
 
 
-def find_system(name: object) -> ModuleType:
-    """The room of a system.
+SYSTEMS: dict[str, System] = {
+    "ai-cnet3d": System(
+        recipe="octavo.systems.ai_cnet3d.recipe:AICNet3DRecipe", stages="octavo.systems.ai_cnet3d.stages:stages"
+    ),
+}
+"""Every system by name."""
+
+
+def find_system(name: object) -> System:
+    """The system of that name.
 
     Raises:
-        OctavoError: If there is none of that name.
+        OctavoError: If there is none, naming the nearest.
     """
     if name not in SYSTEMS:
         raise OctavoError(unknown_name("a system", name, SYSTEMS))
-    return importlib.import_module(SYSTEMS[str(name)])
+    return SYSTEMS[str(name)]
+
+
+def _fetch(home: str) -> Any:
+    module, _, attribute = home.partition(":")
+    return getattr(importlib.import_module(module), attribute)

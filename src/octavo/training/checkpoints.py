@@ -12,8 +12,8 @@ from lightning.fabric.plugins import CheckpointIO
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
-from octavo.errors import OctavoError
 from octavo.files import atomic_writer
+from octavo.training.archives import load_archive
 
 LAST = "last.ckpt"
 BEST = "best.ckpt"
@@ -36,26 +36,6 @@ class AtomicCheckpointIO(CheckpointIO):
     def remove_checkpoint(self, path: str | Path) -> None:
         """Remove one checkpoint."""
         Path(path).unlink(missing_ok=True)
-
-
-def load_archive(path: Path) -> dict[str, Any]:
-    """Read a torch archive to the processor's memory, tensors and plain values only.
-
-    Raises:
-        OctavoError: If the file is missing, broken, or holds anything that would have to be run.
-    """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise OctavoError(f"{path}: there is no such file") from None
-    except Exception as error:  # noqa: BLE001  (a broken archive raises whatever its bytes lead to)
-        reason = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
-        raise OctavoError(
-            f"{path}: not a readable torch archive of tensors ({reason}); wanted a file by torch.save"
-        ) from None
-    if not isinstance(content, dict):
-        raise OctavoError(f"{path}: holds a {type(content).__name__}; wanted a dictionary of tensors")
-    return content
 
 
 class KeepBestAndLast(Checkpoint):

@@ -15,32 +15,12 @@ from lightning.pytorch.callbacks import Callback
 from torch.utils.data import DataLoader
 
 from octavo.files import read_json, write_json, write_text
-from octavo.training.checkpoints import BEST, LAST, AtomicCheckpointIO, KeepBestAndLast, load_archive
+from octavo.training.archives import load_archive
+from octavo.training.checkpoints import BEST, LAST, AtomicCheckpointIO, KeepBestAndLast
+from octavo.training.machine import Machine
 from octavo.training.task import Task
 
 _log = logging.getLogger("octavo.training")
-
-
-@dataclass(frozen=True)
-class Machine:
-    """Where to train; everything here passes through to Lightning and none of it is part of the recipe."""
-
-    accelerator: str = "auto"
-    """Lightning's accelerator: auto, cpu, gpu ..."""
-    devices: int = 1
-    """How many of them on each node."""
-    num_nodes: int = 1
-    """How many machines."""
-    strategy: str = "auto"
-    """Lightning's strategy: auto, ddp, ddp_spawn ..."""
-    precision: str = "auto"
-    """Lightning's precision; auto is bf16-mixed on a GPU that has it and 32-true elsewhere."""
-    workers: int = 0
-    """Processes that prepare batches."""
-    progress: bool = False
-    """Show a progress bar rather than a line per epoch."""
-    tensorboard: bool = True
-    """Write TensorBoard logs beside metrics.csv."""
 
 
 @dataclass(frozen=True)

@@ -71,9 +71,9 @@ def load_models(run: Path, seed: int | None = None) -> list[Model]:
 
 def _load(folder: Path) -> Model:
     content = read_json(folder / RECIPE)
-    room = find_system(content.pop("system", None))
-    recipe = recipe_from_json(room.Recipe, content, where=str(folder / RECIPE))
-    network = room.build_network(recipe)
+    system = find_system(content.pop("system", None))
+    recipe = recipe_from_json(system.recipe_type(), content, where=str(folder / RECIPE))
+    network = recipe.build_network()
     state = load_model(folder / MODEL)
     own = network.state_dict()
     for name in sorted({*own, *state}):

@@ -4,14 +4,14 @@ import logging
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import torch
 
+from octavo.cohorts.choice import CohortChoice
 from octavo.cohorts.dataset import EpochOrder, PreparedExams, evaluation_batches, training_batches
-from octavo.cohorts.manifest import Cohort, read_manifest
+from octavo.cohorts.manifest import Cohort
 from octavo.cohorts.parts import Parts, divide, undersample_cohort
 from octavo.cohorts.prepared import Preparer
 from octavo.cohorts.reference import Reference
@@ -21,9 +21,10 @@ from octavo.files import read_json, write_json
 from octavo.metrics.calibration import apply_temperature, fit_temperature
 from octavo.metrics.classification import auroc, youden_threshold
 from octavo.metrics.exam_arrays import UndefinedMetricError
-from octavo.systems import find_system
-from octavo.training.fit import Machine, fit
+from octavo.systems import System, find_system
+from octavo.training.fit import fit
 from octavo.training.inference import logit_margins
+from octavo.training.machine import Machine
 from octavo.training.recipe import recipe_to_json
 from octavo.training.run import COHORT, MODEL, RECIPE, claim, is_main_process, locked, provenance, save_model
 
@@ -31,38 +32,10 @@ _log = logging.getLogger("octavo.train")
 
 
 @dataclass(frozen=True)
-class CohortChoice:
-    """Which exams, and how the manifest is read."""
-
-    cohort: Path
-    """The manifest: the CSV that lists the exams."""
-    split: Path | None = None
-    """A split to use, as `octavo cohort split` writes it; by default the manifest's own, or a new one."""
-    positive: str | None = None
-    """The label that counts as positive, where labels are names."""
-    each_row_its_own_patient: bool = False
-    """Declare that no two rows show the same patient; only then may the patient column be missing."""
-    axes: str | None = None
-    """Order of the axes in array files, such as depth,bscan,ascan."""
-    key: str | None = None
-    """Name of the array in .npz files."""
-
-    def read(self) -> Cohort:
-        """Read the manifest."""
-        return read_manifest(
-            self.cohort,
-            positive=self.positive,
-            each_row_its_own_patient=self.each_row_its_own_patient,
-            axes=self.axes,
-            key=self.key,
-        )
-
-
-@dataclass(frozen=True)
 class _Training:
     """What all seeds of a run share."""
 
-    room: ModuleType
+    system: System
     recipe: Any
     content: dict[str, Any]
     parts: Parts
@@ -107,7 +80,7 @@ def train(
         exams = undersample_cohort(exams, recipe.split_seed)
     content = {"system": system, **recipe_to_json(recipe)}
     preparer = Preparer(prepared or run / "prepared", recipe.preparation)
-    room.build_network(recipe)  # refuses an impossible recipe before anything is written
+    recipe.build_network()  # refuses an impossible recipe before anything is written
 
     def divided() -> _Training:
         split = read_split(choice.split) if choice.split else None
@@ -141,11 +114,11 @@ def _train_seed(training: _Training, folder: Path, seed: int) -> None:
     """All stages of one seed, then what prediction needs: weights, reference, calibration, provenance."""
     recipe, parts, machine = training.recipe, training.parts, training.machine
     torch.manual_seed(seed)
-    network = training.room.build_network(recipe)
+    network = recipe.build_network()
     labels = [int(one.exam.label or 0) for one in parts.train]
     validation = PreparedExams(parts.validation, recipe.grey_range)
     results = {}
-    for number, stage in enumerate(training.room.stages(recipe, network, seed, labels)):
+    for number, stage in enumerate(training.system.stages_of(recipe, network, seed, labels)):
         stream = seed + 500_000 * number
         exams = PreparedExams(parts.train, recipe.grey_range, recipe.augmentation, stream)
         order = EpochOrder(labels, recipe.batch_size, recipe.balance, stream)

@@ -1,10 +1,20 @@
-"""AI-CNet3D: see `network` for the paper and its shapes."""
+"""AI-CNet3D: see `network` for the paper and its shapes. Names are fetched when first used, for they bring PyTorch."""
 
-from octavo.systems.ai_cnet3d.network import AICNet3D, Output
-from octavo.systems.ai_cnet3d.published import load_published_checkpoint
-from octavo.systems.ai_cnet3d.recipe import AICNet3DRecipe
-from octavo.systems.ai_cnet3d.stages import build_network, stages
+import importlib
 
-Recipe = AICNet3DRecipe
+_HOMES = {
+    "AICNet3D": "network",
+    "Output": "network",
+    "AICNet3DRecipe": "recipe",
+    "load_published_checkpoint": "published",
+    "stages": "stages",
+}
 
-__all__ = ["AICNet3D", "AICNet3DRecipe", "Output", "Recipe", "build_network", "load_published_checkpoint", "stages"]
+__all__ = ["AICNet3D", "AICNet3DRecipe", "Output", "load_published_checkpoint", "stages"]
+
+
+def __getattr__(name: str) -> object:
+    """Fetch a name from its file."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

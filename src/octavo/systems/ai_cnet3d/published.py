@@ -13,7 +13,7 @@ from torch import Tensor
 
 from octavo.errors import OctavoError, unknown_name
 from octavo.systems.ai_cnet3d.network import PUBLISHED_SIZE, AICNet3D
-from octavo.training.checkpoints import load_archive
+from octavo.training.archives import load_archive
 
 _log = logging.getLogger("octavo.systems")
 

@@ -1,11 +1,14 @@
 """The recipe of an AI-CNet3D run."""
 
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from octavo.cohorts.augmentation import Augmentation
 from octavo.cohorts.preparation import Preparation
 from octavo.errors import OctavoError
+
+if TYPE_CHECKING:
+    from octavo.systems.ai_cnet3d.network import AICNet3D
 
 Attention = Literal["none", "hemiretinal", "neuron-axon", "hemiretinal-neuron-axon", "shuffled", "epa"]
 
@@ -86,6 +89,20 @@ class AICNet3DRecipe:
             balance="undersample",
             balance_before_split=True,
             grad_cam="published",
+        )
+
+    def build_network(self) -> "AICNet3D":
+        """The network, with weights drawn from torch's current seed."""
+        from octavo.systems.ai_cnet3d.network import AICNet3D
+
+        return AICNet3D(
+            attention=self.attention,
+            size=self.size,
+            placement=self.placement,
+            channels=self.channels,
+            heads=self.heads,
+            pooling=self.pooling,
+            shuffle_seed=self.shuffle_seed,
         )
 
     @property

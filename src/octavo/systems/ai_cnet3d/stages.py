@@ -9,19 +9,6 @@ from octavo.systems.ai_cnet3d.task import AICNet3DTask, Consistency
 from octavo.training.fit import Stage
 
 
-def build_network(recipe: AICNet3DRecipe) -> AICNet3D:
-    """The network of a recipe, with weights drawn from torch's current seed."""
-    return AICNet3D(
-        attention=recipe.attention,
-        size=recipe.size,
-        placement=recipe.placement,
-        channels=recipe.channels,
-        heads=recipe.heads,
-        pooling=recipe.pooling,
-        shuffle_seed=recipe.shuffle_seed,
-    )
-
-
 def stages(recipe: AICNet3DRecipe, network: AICNet3D, seed: int, labels: list[int]) -> Iterator[Stage]:
     """What is trained, in order; each stage goes on from the weights the one before left in the network.
 

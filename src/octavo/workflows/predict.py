@@ -34,6 +34,8 @@ class Prediction:
     """What the models say about one exam."""
 
     exam: Exam
+    laterality: str
+    """Which eye, as read from the scan or said by the manifest."""
     probability: float | None
     """Of the positive class, calibrated, averaged over seeds; None where the scan could not be used."""
     by_seed: tuple[float, ...]
@@ -54,7 +56,7 @@ class Prediction:
             "exam_id": exam.exam_id,
             "patient_id": exam.patient_id,
             "path": str(exam.path),
-            "laterality": exam.laterality.value,
+            "laterality": self.laterality,
             "label": "" if exam.label is None else str(exam.label),
             "probability": "" if self.probability is None else f"{self.probability:.6f}",
             "predicted": "" if self.predicted is None else str(self.predicted),
@@ -84,7 +86,9 @@ def predict(
     by_exam = {one.exam.exam_id: one for one in predict_prepared(models, ready)}
     threshold, name = _threshold(models), _name(models)
     for exam, reason in failed:
-        by_exam[exam.exam_id] = Prediction(exam, None, (), threshold, name, (f"not predicted: {reason}",))
+        by_exam[exam.exam_id] = Prediction(
+            exam, exam.laterality.value, None, (), threshold, name, (f"not predicted: {reason}",)
+        )
     return [by_exam[exam.exam_id] for exam in exams], failed
 
 
@@ -99,6 +103,7 @@ def predict_prepared(models: Sequence[Model], exams: Sequence[PreparedExam]) -> 
     return [
         Prediction(
             exam=one.exam,
+            laterality=one.facts.laterality,
             probability=float(each[:, index].mean()),
             by_seed=tuple(float(value) for value in each[:, index]),
             threshold=threshold,

@@ -1,0 +1,60 @@
+"""`octavo explain`."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from octavo.cli.inspect import ScanOptions
+from octavo.errors import OctavoError
+
+
+@dataclass(frozen=True)
+class Explain(ScanOptions):
+    """Show where a model looked, on the scan's own grid and in its millimetres.
+
+    OUT gets index.html, explanations.csv, and a folder per exam with B-scan overlays, an en-face map, an animation and the
+    heat as NIfTI. Where a manifest names a mask, overlap with it is measured.
+    """
+
+    folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """A finished run, or a folder with model.safetensors and recipe.json."""
+    scans: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="SCAN...")]
+    """Files, folders, or a manifest (.csv)."""
+    out: Path
+    """A new or empty folder."""
+    by: tuple[str, ...] = ("care", "grad-cam")
+    """Which maps."""
+    target: Literal["predicted", "positive", "negative"] = "predicted"
+    """Which class is explained, by maps that read the answer."""
+    seed: int | None = None
+    """The model of that seed; by default the run's first."""
+
+    def run(self) -> int:
+        """Explain, write, and list what could not be used."""
+        if self.out.exists() and (not self.out.is_dir() or any(self.out.iterdir())):
+            raise OctavoError(f"{self.out}: is there already and not empty; choose a new or empty folder")
+        from octavo.cohorts.scans import exams_of
+
+        exams, failed = exams_of(self.scans, self.said())
+        from octavo.workflows.explain import explain_exam, write_explanations
+        from octavo.workflows.models import load_models
+
+        model = load_models(self.folder, self.seed)[0]
+        explanations = []
+        for exam in exams:
+            try:
+                explanations.append(explain_exam(model, exam, self.by, self.target))
+            except OctavoError as refusal:
+                failed.append((exam, str(refusal)))
+        if explanations:
+            write_explanations(self.out, explanations, model)
+            print(f"{self.out / 'index.html'}: {len(explanations)} exams explained by {model.name}")
+            print("research software, not a medical device")
+        for exam, reason in failed:
+            print(f"octavo: {exam.exam_id}: {reason}", file=sys.stderr)
+        if not failed:
+            return 0
+        return 1 if explanations else 2

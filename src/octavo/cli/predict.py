@@ -1,0 +1,62 @@
+"""`octavo predict`."""
+
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from octavo.cli.inspect import ScanOptions
+from octavo.errors import OctavoError
+
+
+@dataclass(frozen=True)
+class Predict(ScanOptions):
+    """Give a probability for each scan, and say what speaks against believing it.
+
+    A scan that lies outside what the model learnt from is marked so. One that cannot be used is listed at the end (exit
+    code 1) and keeps its row; the others get their answer.
+    """
+
+    folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """A finished run, or a folder with model.safetensors and recipe.json."""
+    scans: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="SCAN...")]
+    """Files, folders, or a manifest (.csv)."""
+    out: Path = Path("predictions.csv")
+    """Where the answers go."""
+    seed: int | None = None
+    """Only the model of that seed; by default the mean over all."""
+    overwrite: bool = False
+    """Replace an older file of answers."""
+
+    def run(self) -> int:
+        """Predict, write, and list what could not be used."""
+        from octavo.cohorts.scans import exams_of
+
+        if self.out.exists() and not self.overwrite:
+            raise OctavoError(f"{self.out}: is there already; choose another --out, or pass --overwrite")
+        exams, refused = exams_of(self.scans, self.said())
+        from octavo.cohorts.reference import OUTSIDE, PHANTOMS
+        from octavo.workflows.predict import predict, write_predictions
+
+        with tempfile.TemporaryDirectory(prefix="octavo-") as prepared:
+            predictions, failed = predict(self.folder, exams, Path(prepared), seed=self.seed)
+        failed = [*refused, *failed]
+        if len(failed) < len(exams) + len(refused):
+            write_predictions(self.out, predictions)
+            print(
+                f"{self.out}: {len(predictions) - len(failed) + len(refused)} exams answered by {predictions[0].model}"
+            )
+            doubtful = sum(any(text.startswith(OUTSIDE) for text in one.warnings) for one in predictions)
+            if doubtful:
+                print(f"  {doubtful} of them {OUTSIDE}: see the column warnings")
+            if any(PHANTOMS in one.warnings for one in predictions):
+                print(f"  {PHANTOMS}")
+            print("research software, not a medical device")
+        for exam, reason in failed:
+            print(f"octavo: {exam.exam_id}: {reason}", file=sys.stderr)
+        if not failed:
+            return 0
+        return 1 if len(failed) < len(exams) + len(refused) else 2

@@ -1,0 +1,148 @@
+"""One eye on one day: a row of the manifest, and how its scan is read."""
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool
+
+from octavo.errors import OctavoError, unknown_name
+from octavo.volume import Laterality, Origin, Region, ScanPattern, SlowAxis, Volume
+
+PARTS = ("train", "validation", "test")
+"""The parts a cohort is divided into, in order."""
+
+
+class LateralityConflictError(OctavoError):
+    """The file says one eye and the manifest the other; one of them is wrong, and nothing here can say which."""
+
+
+@dataclass(frozen=True)
+class Exam:
+    """One eye on one day.
+
+    What describes the scan (`axes` to `pattern`) is what the user says of it, and is handed to the reader as such. None
+    means that nothing was said, so that the file decides.
+
+    Args:
+        exam_id: The name of the exam, unique in its cohort.
+        patient_id: Whose eye it is; both eyes of a person bear the same one.
+        path: Where the scan is; `FILE#2` names the second scan of a file.
+        laterality: Which eye, as far as the manifest says.
+        label: 1 for the class that is looked for, 0 for the other, None where the cohort has no labels.
+        split: The part the exam belongs to, one of `PARTS`, where the cohort is divided.
+        covariates: Every other column of the row, as written.
+        axes: The order of the axes in an array file, such as `depth,bscan,ascan`.
+        key: The name of the array in an archive of several.
+        spacing_mm: Millimetres between B-scans, along depth and between A-scans.
+        slow_axis: Which way the B-scans follow one another.
+        region: Which part of the retina the scan holds.
+        pattern: How the B-scans lie on the retina.
+        mask: A mask of the tissue that is known to matter, on the grid of the scan as it is read.
+
+    Raises:
+        OctavoError: If the label or the part is none of those known.
+    """
+
+    exam_id: str
+    patient_id: str
+    path: Path
+    laterality: Laterality = Laterality.UNKNOWN
+    label: int | None = None
+    split: str | None = None
+    covariates: Mapping[str, str] = field(default_factory=dict, hash=False)
+    axes: str | None = None
+    key: str | None = None
+    spacing_mm: tuple[float, float, float] | None = None
+    slow_axis: SlowAxis | None = None
+    region: Region | None = None
+    pattern: ScanPattern | None = None
+    mask: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.label not in {None, 0, 1}:
+            raise OctavoError(f"exam {self.exam_id!r}: label is {self.label!r}; wanted 0, 1 or none")
+        if self.split is not None and self.split not in PARTS:
+            raise OctavoError(f"exam {self.exam_id!r}: {unknown_name('a part of a split', self.split, PARTS)}")
+
+
+def read_exam(exam: Exam, *, allow_constant: bool = False) -> Volume:
+    """Read the scan of an exam, with what the manifest says of it.
+
+    The manifest names the eye only where the file does not: a header that says the other eye is a conflict, because a
+    left eye read as a right one trains and predicts without complaint and is wrong.
+
+    Args:
+        exam: What to read, and what the manifest says of it.
+        allow_constant: Accept a scan whose voxels are all equal, for a check that reports it.
+
+    Raises:
+        VolumeReadError: If the scan cannot be read.
+        LateralityConflictError: If file and manifest name different eyes.
+    """
+    from octavo.formats import read_volume
+
+    volume = read_volume(
+        exam.path,
+        axes=exam.axes,
+        key=exam.key,
+        spacing_mm=exam.spacing_mm,
+        slow_axis=exam.slow_axis,
+        region=exam.region,
+        pattern=exam.pattern,
+        allow_constant=allow_constant,
+    )
+    if exam.laterality in {Laterality.UNKNOWN, volume.laterality}:
+        return volume
+    if volume.laterality_origin in {Origin.READ, Origin.DERIVED}:
+        raise LateralityConflictError(
+            f"{exam.path.name}: the file says {volume.laterality} ({volume.laterality_origin}) and the manifest says "
+            f"{exam.laterality} for exam {exam.exam_id!r}; wanted one eye; correct whichever is wrong"
+        )
+    return dataclasses.replace(volume, laterality=exam.laterality, laterality_origin=Origin.USER)
+
+
+def read_mask(exam: Exam, shape: tuple[int, int, int]) -> Bool[np.ndarray, "bscan depth ascan"]:
+    """Read the truth mask of an exam; every value other than zero is inside.
+
+    A mask lies on the grid of the scan as it is read, B-scans first, whatever order the file of the scan has.
+
+    Args:
+        exam: An exam that has a mask.
+        shape: The shape of its scan.
+
+    Raises:
+        VolumeReadError: If the mask cannot be read.
+        OctavoError: If there is no mask, or it has another shape than the scan.
+    """
+    from octavo.formats import read_volume
+
+    if exam.mask is None:
+        raise OctavoError(f"exam {exam.exam_id!r} has no mask; wanted one; name it in the column 'mask'")
+    # an eye without disease has an empty mask
+    mask = read_volume(exam.mask, allow_constant=True)
+    if mask.shape != shape:
+        raise OctavoError(
+            f"{exam.mask.name}: mask has shape {mask.shape} and the scan {shape}; wanted a mask on the scan's grid"
+        )
+    return mask.values != 0
+
+
+def voxel_hash(volume: Volume) -> str:
+    """A fingerprint of the voxels alone: the same scan in another file, format or number type has the same one.
+
+    Values are compared in single precision, so that a copy that went through another number type is still found.
+
+    Example:
+        >>> bytes_copy = Volume(np.arange(6, dtype=np.uint8).reshape(1, 2, 3))
+        >>> voxel_hash(bytes_copy) == voxel_hash(bytes_copy.with_values(bytes_copy.values.astype(float)))
+        True
+    """
+    digest = hashlib.sha256(repr(volume.shape).encode())
+    for bscan in volume.bscans:
+        # adding zero turns minus zero into zero, which is equal but has other bits
+        digest.update((bscan.astype("<f4") + np.float32(0)).tobytes())
+    return digest.hexdigest()

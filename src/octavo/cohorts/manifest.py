@@ -1,0 +1,321 @@
+"""The manifest: one CSV file that names every exam of a cohort, its patient, its eye and its label.
+
+A manifest is written by people and spreadsheets, so it is read with suspicion: whatever could quietly put an exam under
+the wrong class, eye or patient is refused with the file, the line and the column.
+"""
+
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from jaxtyping import Int
+
+from octavo.cohorts.exam import PARTS, Exam
+from octavo.cohorts.table import NOWHERE, Cell, Table, read_table, write_table
+from octavo.errors import OctavoError, unknown_name
+from octavo.volume import Laterality, Region, ScanPattern, SlowAxis
+
+REQUIRED = ("exam_id", "patient_id", "path", "laterality", "label")
+"""The columns of every manifest; see `read_manifest` for when `patient_id` and `label` may be left out."""
+
+SPACING = ("spacing_bscan_mm", "spacing_depth_mm", "spacing_ascan_mm")
+
+OPTIONAL = ("split", "axes", "key", *SPACING, "slow_axis", "region", "pattern", "mask")
+"""Columns with a meaning that may be left out. Every further column is a covariate."""
+
+
+Kind = TypeVar("Kind", SlowAxis, Region, ScanPattern)
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """The exams of a manifest.
+
+    Args:
+        exams: The exams, in the order of the file.
+        path: The manifest they come from; paths are relative to its folder.
+        each_row_its_own_patient: Whether the user declared that no two rows share a patient.
+
+    Raises:
+        OctavoError: If there is no exam, or two have the same name.
+    """
+
+    exams: tuple[Exam, ...]
+    path: Path
+    each_row_its_own_patient: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.exams:
+            raise OctavoError(f"{self.path.name}: holds no exams; wanted at least one row below the header")
+        (name, times), *_ = Counter(exam.exam_id for exam in self.exams).most_common(1)
+        if times > 1:
+            raise OctavoError(f"{self.path.name}: exam_id {name!r} stands {times} times; wanted each exam once")
+
+    @property
+    def patients(self) -> tuple[str, ...]:
+        """Every patient once, in the order they appear."""
+        return tuple(dict.fromkeys(exam.patient_id for exam in self.exams))
+
+    @property
+    def labels(self) -> Int[np.ndarray, " exam"]:
+        """The label of every exam.
+
+        Raises:
+            OctavoError: If an exam has none.
+        """
+        labels = [exam.label for exam in self.exams if exam.label is not None]
+        if len(labels) < len(self.exams):
+            missing = next(exam.exam_id for exam in self.exams if exam.label is None)
+            raise OctavoError(f"{self.path.name}: exam {missing!r} has no label; wanted a label for every exam")
+        return np.array(labels, dtype=np.int64)
+
+    @property
+    def content_hash(self) -> str:
+        """A fingerprint of what the manifest says, whatever the order of its rows and columns and wherever it lies.
+
+        The split has its own (`Split.content_hash`) and is left out, so that dividing a cohort leaves it the same.
+        """
+        folder = self.path.absolute().parent
+        exams = sorted(self.exams, key=lambda exam: exam.exam_id)
+        rows = [_canonical(exam, folder) for exam in exams]
+        return hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()
+
+    def part(self, name: str) -> "Cohort":
+        """The exams of one part of the split.
+
+        Raises:
+            OctavoError: If there is no such part, or no exam in it.
+        """
+        if name not in PARTS:
+            raise OctavoError(unknown_name("a part of a split", name, PARTS))
+        exams = tuple(exam for exam in self.exams if exam.split == name)
+        if not exams:
+            raise OctavoError(
+                f"{self.path.name}: no exam belongs to {name}; divide the cohort with octavo cohort split"
+            )
+        return Cohort(exams, self.path, self.each_row_its_own_patient)
+
+
+def read_manifest(
+    path: Path | str,
+    *,
+    positive: str | None = None,
+    each_row_its_own_patient: bool = False,
+    axes: str | None = None,
+    key: str | None = None,
+    require_labels: bool = True,
+    allow_straddling: bool = False,
+) -> Cohort:
+    """Read a manifest.
+
+    Cells are stripped of surrounding blanks. Commas, semicolons and tabs are recognised as delimiters. The scans
+    themselves are not opened; `check_cohort` does that.
+
+    Args:
+        path: The CSV file.
+        positive: The name of the class that becomes 1, where labels are names; there must be exactly two.
+        each_row_its_own_patient: Declare that no two rows share a patient; rows may then be without one.
+        axes: The order of axes for rows that do not say.
+        key: The name of the array for rows that do not say.
+        require_labels: Whether every exam must have a label; prediction needs none.
+        allow_straddling: Let a patient stand in two parts, for a check that lists them.
+
+    Raises:
+        OctavoError: If anything is missing, misspelt or contradictory; the message names line and column.
+    """
+    path = Path(path)
+    needed = [name for name in REQUIRED if name != "patient_id" or not each_row_its_own_patient]
+    table = read_table(path, [name for name in needed if name != "label" or require_labels], [*REQUIRED, *OPTIONAL])
+    if not table.rows:
+        raise OctavoError(f"{path.name}: holds a header and no exams; wanted at least one row below it")
+    _refuse_repeated(table)
+    classes = _classes(table, positive)
+    patients = _patients(table, each_row_its_own_patient)
+    _refuse_half_divided(table)
+    exams = []
+    for cells, patient in zip(table.rows, patients, strict=True):
+        label = cells.get("label", NOWHERE)
+        if not label.text and require_labels:
+            raise label.refused("is empty; wanted a label for every exam")
+        exams.append(_exam(path, cells, patient, classes.get(label.text), axes, key))
+    cohort = Cohort(tuple(exams), path, each_row_its_own_patient)
+    straddling = patients_in_two_parts((exam.patient_id, exam.split) for exam in exams)
+    if straddling and not allow_straddling:
+        patient, parts = next(iter(straddling.items()))
+        raise OctavoError(
+            f"{path.name}, column 'split': patient {patient!r} is in {' and '.join(parts)}; wanted every patient in one "
+            "part, both eyes together; divide again with octavo cohort split"
+        )
+    return cohort
+
+
+def patients_in_two_parts(pairs: Iterable[tuple[str, str | None]]) -> dict[str, tuple[str, ...]]:
+    """Find the patients who stand in more than one part, and in which.
+
+    Example:
+        >>> patients_in_two_parts([("p1", "train"), ("p2", "test"), ("p1", "test")])
+        {'p1': ('test', 'train')}
+    """
+    parts: dict[str, set[str]] = {}
+    for patient, part in pairs:
+        if part is not None:
+            parts.setdefault(patient, set()).add(part)
+    return {patient: tuple(sorted(found)) for patient, found in parts.items() if len(found) > 1}
+
+
+def write_manifest(rows: Sequence[Mapping[str, str]], path: Path, *, overwrite: bool = False) -> None:
+    """Write rows as a manifest: the known columns first, covariates behind them; whole or not at all.
+
+    Raises:
+        OctavoError: If the file exists and may not be overwritten, or cannot be written.
+    """
+    present = dict.fromkeys(name for row in rows for name in row)
+    known = [name for name in (*REQUIRED, *OPTIONAL) if name in REQUIRED or name in present]
+    covariates = [name for name in present if name not in known]
+    write_table(path, [*known, *covariates], rows, overwrite=overwrite)
+
+
+def _classes(table: Table, positive: str | None) -> dict[str, int]:
+    """What each spelling of a label stands for."""
+    labels = [cells["label"] for cells in table.rows if "label" in cells and cells["label"].text]
+    names = sorted({label.text for label in labels})
+    listed = ", ".join(repr(name) for name in names[:10]) + (", ..." if len(names) > 10 else "")
+    if positive is None:
+        for label in labels:
+            if label.text not in {"0", "1"}:
+                cure = f"pass --positive NAME (the names are {listed})" if len(names) == 2 else "correct it"
+                raise label.refused(f"is {label.text!r}; wanted 0 or 1; {cure}")
+        return {"0": 0, "1": 1}
+    if labels and (len(names) != 2 or positive not in names):
+        raise OctavoError(
+            f"{table.path.name}, column 'label': {len(names)} names ({listed}); wanted exactly two, one of them "
+            f"{positive!r} as --positive says"
+        )
+    return {name: int(name == positive) for name in names}
+
+
+def _patients(table: Table, each_row_its_own: bool) -> list[str]:
+    """Whose eye each row is; rows declared their own patient bear the name of the exam."""
+    patients: dict[str, Cell] = {}
+    found = []
+    for cells in table.rows:
+        cell = cells.get("patient_id", NOWHERE)
+        if not cell.text and not each_row_its_own:
+            raise cell.refused(
+                "is empty; wanted the patient, so that both eyes stay together; fill it in, or pass "
+                "--each-row-its-own-patient if no two rows share one"
+            )
+        patient = cell.text or cells["exam_id"].text
+        if each_row_its_own and patient in patients:
+            raise cell.refused(
+                f"is {patient!r}, as in line {patients[patient].line}, and each row was declared its own patient; "
+                "leave out --each-row-its-own-patient"
+            )
+        patients[patient] = cell
+        found.append(patient)
+    return found
+
+
+def _refuse_repeated(table: Table) -> None:
+    first: dict[str, Cell] = {}
+    for cells in table.rows:
+        cell = cells["exam_id"]
+        name = _exam_id(cell)
+        if name in first:
+            raise cell.refused(f"is {name!r}, as in line {first[name].line}; wanted each exam once")
+        first[name] = cell
+
+
+def _refuse_half_divided(table: Table) -> None:
+    """Refuse a split column that is filled in some rows only: the others would be left out without a word."""
+    splits = [cells["split"] for cells in table.rows if "split" in cells]
+    empty = [cell for cell in splits if not cell.text]
+    if empty and len(empty) < len(splits):
+        filled = next(cell for cell in splits if cell.text)
+        raise empty[0].refused(f"is empty and line {filled.line} says {filled.text!r}; fill in every row or none")
+
+
+def _exam(
+    manifest: Path,
+    cells: Mapping[str, Cell],
+    patient: str,
+    label: int | None,
+    axes: str | None,
+    key: str | None,
+) -> Exam:
+    folder = manifest.absolute().parent
+
+    def text(name: str) -> str:
+        return cells.get(name, NOWHERE).text
+
+    return Exam(
+        exam_id=cells["exam_id"].text,
+        patient_id=patient,
+        path=folder / cells["path"].filled("wanted the scan, relative to the folder of the manifest"),
+        laterality=_laterality(cells["laterality"]),
+        label=label,
+        split=cells["split"].one_of("a part of a split", PARTS) if "split" in cells else None,
+        covariates={name: cell.text for name, cell in cells.items() if name not in {*REQUIRED, *OPTIONAL}},
+        axes=text("axes") or axes,
+        key=text("key") or key,
+        spacing_mm=_spacing_mm(cells),
+        slow_axis=_choice(cells, "slow_axis", SlowAxis, "a direction of the slow axis"),
+        region=_choice(cells, "region", Region, "a region of the retina"),
+        pattern=_choice(cells, "pattern", ScanPattern, "a scan pattern"),
+        mask=folder / text("mask") if text("mask") else None,
+    )
+
+
+def _exam_id(cell: Cell) -> str:
+    name = cell.filled("wanted a name for every exam")
+    if name in {".", ".."} or "/" in name or "\\" in name:
+        raise cell.refused(f"is {name!r}; wanted a name without slashes, because files are named after it")
+    return name
+
+
+def _laterality(cell: Cell) -> Laterality:
+    laterality = Laterality.parse(cell.text)
+    if laterality is Laterality.UNKNOWN and cell.text.lower() not in {"", "unknown"}:
+        raise cell.refused(f"is {cell.text!r}; wanted OD or OS (R, L, right, left), or nothing where it is unknown")
+    return laterality
+
+
+def _spacing_mm(cells: Mapping[str, Cell]) -> tuple[float, float, float] | None:
+    given = [cells[name] for name in SPACING if name in cells and cells[name].text]
+    if not given:
+        return None
+    if len(given) < len(SPACING):
+        raise given[0].refused(f"stands alone; wanted all of {', '.join(SPACING)}, or none of them")
+    bscan, depth, ascan = (cell.positive_number("millimetres") for cell in given)
+    return (bscan, depth, ascan)
+
+
+def _choice(cells: Mapping[str, Cell], name: str, kind: type[Kind], what: str) -> Kind | None:
+    """What a cell says, or None where it is empty or says that it is not known."""
+    chosen = cells[name].one_of(what, [member.value for member in kind]) if name in cells else None
+    return None if chosen in {None, "unknown"} else kind(chosen)
+
+
+def _canonical(exam: Exam, folder: Path) -> dict[str, object]:
+    """A row as plain values: paths from the manifest's folder, so that a cohort moved as a whole stays the same."""
+    return {
+        "exam_id": exam.exam_id,
+        "patient_id": exam.patient_id,
+        "path": Path(os.path.relpath(exam.path, folder)).as_posix(),
+        "laterality": exam.laterality.value,
+        "label": exam.label,
+        "covariates": dict(exam.covariates),
+        "axes": exam.axes,
+        "key": exam.key,
+        "spacing_mm": exam.spacing_mm,
+        "slow_axis": exam.slow_axis,
+        "region": exam.region,
+        "pattern": exam.pattern,
+        "mask": None if exam.mask is None else Path(os.path.relpath(exam.mask, folder)).as_posix(),
+    }

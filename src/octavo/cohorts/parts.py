@@ -1,0 +1,112 @@
+"""The parts of a cohort, prepared: what is learnt from, what is chosen by, and what is only measured."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from octavo.cohorts.manifest import Cohort
+from octavo.cohorts.prepared import PreparedExam, Preparer
+from octavo.cohorts.splits import Split, apply_split, split_of, split_patients
+from octavo.errors import OctavoError
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Prepared exams of each part, and the split they follow."""
+
+    train: list[PreparedExam]
+    validation: list[PreparedExam]
+    test: list[PreparedExam]
+    split: Split
+
+    def prevalences(self) -> dict[str, dict[str, float | int]]:
+        """Exams, positives and prevalence of each part."""
+        counted: dict[str, dict[str, float | int]] = {}
+        for name in ("train", "validation", "test"):
+            labels = [prepared.exam.label for prepared in getattr(self, name)]
+            positives = sum(label == 1 for label in labels)
+            share = positives / len(labels) if labels else 0.0
+            counted[name] = {"exams": len(labels), "positives": positives, "prevalence": share}
+        return counted
+
+
+def divide(
+    cohort: Cohort,
+    preparer: Preparer,
+    *,
+    split: Split | None,
+    fractions: tuple[float, float, float],
+    seed: int,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Parts:
+    """Prepare every exam and divide them by patient.
+
+    Scans with equal voxels stay in one part, whatever patient they are filed under.
+
+    Args:
+        cohort: The exams.
+        preparer: How and where they are prepared.
+        split: The split to follow; None takes the manifest's own, or draws a new one.
+        fractions: Shares of a new split.
+        seed: Seed of a new split.
+        progress: Told how many exams are done.
+
+    Raises:
+        OctavoError: If any scan cannot be used, or the split puts one patient or one scan into two parts.
+    """
+    prepared, failed = preparer.prepare_all(cohort.exams, progress)
+    if failed:
+        exam, reason = failed[0]
+        raise OctavoError(
+            f"{cohort.path.name}: {len(failed)} of {len(cohort.exams)} scans cannot be used; the first is exam "
+            f"{exam.exam_id!r}: {reason}; take them out of the manifest (octavo cohort check lists what cannot be read)"
+        )
+    if split is None and all(exam.split is not None for exam in cohort.exams):
+        split = split_of(cohort)
+    if split is None:
+        split = split_patients(cohort, fractions, seed=seed, together=_equal_scans(prepared))
+    part_of = {exam.exam_id: exam.split for exam in apply_split(cohort, split).exams}
+    _refuse_shared_scans(prepared, part_of)
+    by_part: dict[str | None, list[PreparedExam]] = {}
+    for one in prepared:
+        part = part_of[one.exam.exam_id]
+        by_part.setdefault(part, []).append(replace(one, exam=replace(one.exam, split=part)))
+    for name in ("train", "validation"):
+        if not by_part.get(name):
+            raise OctavoError(
+                f"{cohort.path.name}: the {name} part is empty; wanted exams in it; give it a larger fraction"
+            )
+    return Parts(by_part["train"], by_part["validation"], by_part.get("test", []), split)
+
+
+def undersample_cohort(cohort: Cohort, seed: int) -> Cohort:
+    """Keep a random, seeded part of the larger class of a whole cohort, as the published protocol does before its split.
+
+    Raises:
+        OctavoError: If one class is empty.
+    """
+    labels = cohort.labels
+    counts = np.bincount(labels, minlength=2)
+    if counts.min() == 0:
+        raise OctavoError(f"{cohort.path.name}: class {int(counts.argmin())} is empty; wanted both")
+    rng = np.random.default_rng(np.random.SeedSequence((seed, 17)))
+    kept = np.concatenate([rng.permutation(np.flatnonzero(labels == label))[: counts.min()] for label in (0, 1)])
+    return replace(cohort, exams=tuple(cohort.exams[index] for index in np.sort(kept)))
+
+
+def _equal_scans(prepared: Sequence[PreparedExam]) -> list[list[str]]:
+    groups: dict[str, list[str]] = {}
+    for one in prepared:
+        groups.setdefault(one.content, []).append(one.exam.exam_id)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _refuse_shared_scans(prepared: Sequence[PreparedExam], part_of: dict[str, str | None]) -> None:
+    for group in _equal_scans(prepared):
+        parts = sorted({str(part_of[exam_id]) for exam_id in group})
+        if len(parts) > 1:
+            raise OctavoError(
+                f"exams {group[0]!r} and {group[1]!r} hold the same voxels and stand in {' and '.join(parts)}; "
+                "wanted every scan in one part; take one of them out of the manifest"
+            )

@@ -1,0 +1,102 @@
+"""What turns a volume into a network's input: orientation, size, intensity; and the way back for maps.
+
+The order matters: an eye is brought to right-eye orientation before anything is resampled, so that the halves the network
+compares are the halves of the eye.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from octavo.anatomy import (
+    Flips,
+    flip,
+    flips_to_right_eye,
+    require_both_ends,
+    require_hemiretinas,
+    require_raster,
+    to_right_eye,
+)
+from octavo.errors import ScanUnsuitableError
+from octavo.transforms import percentile_range, resample, resample_values, to_unit_range
+from octavo.volume import Frame, Volume
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A scan as the network sees it."""
+
+    values: UInt8[np.ndarray, "bscan depth ascan"]
+    """Grey values 0 to 255 in right-eye orientation, superior first."""
+    flips: Flips
+    """What was turned over on the way."""
+    scan_shape: tuple[int, int, int]
+    """The shape of the scan it came from."""
+    warnings: tuple[str, ...]
+    """What was not known and taken as stored."""
+
+    def to_scan_grid(self, heat: Float[np.ndarray, "b d a"]) -> Float[np.ndarray, "bscan depth ascan"]:
+        """Bring a map that covers the network's input, however coarsely, to the grid and orientation of the scan.
+
+        Returns:
+            Values between 0 and the map's maximum.
+        """
+        on_grid = resample_values(heat, self.scan_shape)
+        return np.ascontiguousarray(flip(np.clip(on_grid, 0.0, float(heat.max())), self.flips))
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How scans become input. Part of the recipe: a model is never fed otherwise than it was trained."""
+
+    size: tuple[int, int, int] = (128, 192, 112)
+    """B-scans, depth samples and A-scans the network reads; scans are resampled to it."""
+    intensity: Literal["percentile", "stored"] = "percentile"
+    """`percentile` spreads the grey values between the 0.5th and 99.5th percentile over the range; `stored` keeps 8-bit
+    values as they are (the published input), other types between their smallest and largest value."""
+    hemiretinas: bool = True
+    """Refuse scans without a superior and an inferior half."""
+    both_ends: bool = False
+    """Refuse scans that are not declared to hold both macula and optic nerve head."""
+
+    def require(self, volume: Volume) -> None:
+        """Refuse a scan the network was not made for.
+
+        Raises:
+            ScanUnsuitableError: With the reason.
+        """
+        require_raster(volume)
+        if self.hemiretinas:
+            require_hemiretinas(volume)
+        if self.both_ends:
+            require_both_ends(volume)
+        if volume.values.min() == volume.values.max():
+            raise ScanUnsuitableError(
+                f"all grey values are {volume.values.flat[0]:g}; wanted a scan with contrast; check the export"
+            )
+
+    def apply(self, volume: Volume) -> Prepared:
+        """Orient, resample and scale one scan.
+
+        Raises:
+            ScanUnsuitableError: If the network was not made for such a scan.
+        """
+        self.require(volume)
+        flips = flips_to_right_eye(volume)
+        oriented = to_right_eye(volume)
+        warnings = () if volume.frame is Frame.RIGHT_EYE else oriented.notes[len(volume.notes) :]
+        limits = self._limits(volume)
+        scaled = to_unit_range(resample(oriented, self.size), limits).values
+        values = np.rint(scaled * np.float32(255)).astype(np.uint8)
+        return Prepared(values, flips, volume.shape, warnings)
+
+    def _limits(self, volume: Volume) -> tuple[float, float]:
+        if self.intensity == "stored":
+            if volume.values.dtype == np.uint8:
+                return 0.0, 255.0
+            return float(volume.values.min()), float(volume.values.max())
+        limits = percentile_range(volume)
+        # a scan that is dark but for a few voxels has no spread between its percentiles, yet is not empty
+        return limits if limits[1] > limits[0] else (float(volume.values.min()), float(volume.values.max()))

@@ -1,0 +1,132 @@
+"""Evaluate: what a finished run is worth on patients it never saw."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from octavo.cohorts.choice import CohortChoice
+from octavo.cohorts.parts import Parts, divide, undersample_cohort
+from octavo.cohorts.prepared import PreparedExam, Preparer
+from octavo.cohorts.splits import read_split
+from octavo.errors import OctavoError
+from octavo.files import read_json, write_json
+from octavo.metrics.calibration import apply_temperature, calibration_error
+from octavo.metrics.classification import brier
+from octavo.metrics.summary import evaluate_classifier
+from octavo.training.run import COHORT
+from octavo.workflows.models import Model, load_models
+from octavo.workflows.predict import Prediction, predict_prepared, write_predictions
+
+OVER_SEEDS = ("auroc", "auprc", "accuracy", "sensitivity", "specificity", "f1", "brier", "calibration_error")
+"""The measures whose mean and standard deviation over seeds are given."""
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """Everything an evaluation found, for the report."""
+
+    run: Path
+    models: list[Model]
+    parts: Parts
+    exams: list[PreparedExam]
+    predictions: list[Prediction]
+    evaluation: Mapping[str, Any]
+    by_seed: Mapping[str, Mapping[str, Any]]
+
+
+def evaluate(run: Path, *, seed: int | None = None, prepared: Path | None = None) -> Evaluated:
+    """Measure a run on its test part and write what was found.
+
+    `evaluation.json` and `predictions.csv` appear in the run, for the mean over seeds, and in each seed's folder. Nothing is
+    chosen on the test part: thresholds and temperature were fixed on validation.
+
+    Args:
+        run: A finished run.
+        seed: Only the model of that seed.
+        prepared: Where prepared scans are kept; by default in the run.
+
+    Raises:
+        OctavoError: If the run is not finished, its cohort has changed, or its test part is empty.
+    """
+    models = load_models(run, seed)
+    parts = divided_again(run, models[0], prepared)
+    if not parts.test:
+        raise OctavoError(f"{run}: its test part is empty; wanted patients never seen; train with a test fraction")
+    labels = np.array([one.exam.label for one in parts.test], dtype=np.int64)
+    patients = [one.exam.patient_id for one in parts.test]
+    by_seed = {}
+    for model in models:
+        predictions = predict_prepared([model], parts.test)
+        folder = run / model.name.split("/")[-1]
+        found = _measure(labels, patients, predictions, [model])
+        write_predictions(folder / "predictions.csv", predictions)
+        write_json(folder / "evaluation.json", found)
+        by_seed[folder.name] = found
+    predictions = predict_prepared(models, parts.test)
+    evaluation = {**_measure(labels, patients, predictions, models), **_over_seeds(by_seed)}
+    evaluation["outside_reference"] = sum(any("outside what" in text for text in one.warnings) for one in predictions)
+    evaluation["parts"] = parts.prevalences()
+    write_predictions(run / "predictions.csv", predictions)
+    write_json(run / "evaluation.json", evaluation)
+    return Evaluated(run, models, parts, parts.test, predictions, evaluation, by_seed)
+
+
+def divided_again(run: Path, model: Model, prepared: Path | None = None) -> Parts:
+    """The parts of a run's cohort, as training divided them.
+
+    Raises:
+        OctavoError: If the manifest says something else than it did in training.
+    """
+    stored: dict[str, Any] = read_json(run / COHORT)
+    choice = CohortChoice(
+        cohort=Path(stored["manifest"]),
+        positive=stored["positive"],
+        each_row_its_own_patient=stored["each_row_its_own_patient"],
+        axes=stored["axes"],
+        key=stored["key"],
+    )
+    recipe = model.recipe
+    cohort = choice.read()
+    if recipe.balance_before_split:
+        cohort = undersample_cohort(cohort, recipe.split_seed)
+    if cohort.content_hash != stored["content_hash"]:
+        raise OctavoError(
+            f"{choice.cohort}: says something else than when {run} was trained; wanted the same exams, labels and patients; "
+            "bring the old manifest back, or train anew"
+        )
+    preparer = Preparer(prepared or run / "prepared", recipe.preparation)
+    split = read_split(run / "splits.csv")
+    return divide(cohort, preparer, split=split, fractions=recipe.split_fractions, seed=recipe.split_seed)
+
+
+def _measure(
+    labels: np.ndarray, patients: Sequence[str], predictions: Sequence[Prediction], models: Sequence[Model]
+) -> dict[str, Any]:
+    probabilities = np.array([one.probability for one in predictions], dtype=np.float64)
+    thresholds = {"youden": predictions[0].threshold, "half": 0.5}
+    found: dict[str, Any] = dict(evaluate_classifier(labels, probabilities, patients, thresholds))
+    uncalibrated = np.mean([_uncalibrated(model, predictions, k) for k, model in enumerate(models)], axis=0)
+    found["temperature"] = float(np.mean([model.temperature for model in models]))
+    found["brier_before_temperature"] = brier(labels, uncalibrated)
+    found["calibration_error_before_temperature"] = calibration_error(labels, uncalibrated)
+    return found
+
+
+def _uncalibrated(model: Model, predictions: Sequence[Prediction], index: int) -> np.ndarray:
+    """Probabilities of one model as the network gave them, before its temperature."""
+    calibrated = np.array([one.by_seed[index] for one in predictions], dtype=np.float64)
+    calibrated = np.clip(calibrated, 1e-15, 1 - 1e-15)
+    return apply_temperature((np.log(calibrated) - np.log1p(-calibrated)) * model.temperature)
+
+
+def _over_seeds(by_seed: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Mean and standard deviation over seeds of the seeds' own measures."""
+    found: dict[str, Any] = {"seeds": len(by_seed)}
+    for name in OVER_SEEDS:
+        values = [one[name] for one in by_seed.values() if one.get(name) is not None]
+        found[f"{name}_mean"] = float(np.mean(values)) if values else None
+        found[f"{name}_sd"] = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    return found

@@ -1,0 +1,211 @@
+"""Explain: where a model looked, on the scan's own grid and in its millimetres."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+
+from octavo.attribution import class_margin, find_explainer, predicted_margin, same_grid
+from octavo.attribution.explainer import Attribution
+from octavo.attribution.score import Score
+from octavo.cohorts.exam import Exam, read_exam, read_mask
+from octavo.cohorts.preparation import Prepared
+from octavo.cohorts.reference import ScanFacts
+from octavo.errors import OctavoError, unknown_name
+from octavo.figures.explanation import draw_map, map_section
+from octavo.figures.report import Link, Report, Section, Table, write_report
+from octavo.files import write_bytes, write_json, write_text
+from octavo.formats import write_volume
+from octavo.metrics.exam_arrays import UndefinedMetricError
+from octavo.metrics.localisation import localise
+from octavo.metrics.similarity import measure_agreement
+from octavo.volume import Volume
+from octavo.workflows.models import Model
+
+TARGETS: dict[str, Score] = {"predicted": predicted_margin, "positive": class_margin(1), "negative": class_margin(0)}
+"""What may be explained: the predicted class, or one of the two whatever was predicted."""
+
+Numbers = dict[str, float | int | str | None]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What one model's maps say about one exam."""
+
+    exam: Exam
+    volume: Volume
+    probability: float
+    heats: Mapping[str, Float[np.ndarray, "bscan depth ascan"]] = field(repr=False)
+    """By explainer, on the scan's grid, 0 to 1."""
+    attributions: Mapping[str, Attribution] = field(repr=False)
+    mask: Bool[np.ndarray, "bscan depth ascan"] | None = field(repr=False)
+    numbers: Numbers
+    """Agreement of CARE and Grad-CAM, and overlap of each map with the mask, flat."""
+    warnings: tuple[str, ...]
+
+
+def explain_exam(
+    model: Model, exam: Exam, by: Sequence[str] = ("care", "grad-cam"), target: str = "predicted"
+) -> Explanation:
+    """Explain what a model says about one exam; the model is unchanged on return.
+
+    Args:
+        model: The model.
+        exam: The exam; where it has a mask, overlap with it is measured.
+        by: Names of explainers.
+        target: One of `TARGETS`.
+
+    Raises:
+        OctavoError: If the scan cannot be read or used, or a name is unknown.
+    """
+    if target not in TARGETS:
+        raise OctavoError(unknown_name("a target", target, TARGETS))
+    explainers = [find_explainer(name) for name in by]
+    volume = read_exam(exam)
+    prepared = model.preparation.apply(volume)
+    grey = torch.from_numpy(prepared.values.astype(np.float32) * np.float32(model.recipe.grey_range / 255))[None, None]
+    attributions = {one.name: one(model.network, grey, TARGETS[target]) for one in explainers}
+    with torch.inference_mode():
+        logits = model.network.eval()(grey).logits[0].double().numpy()
+    heats = {name: _unit(prepared, attribution.coarse) for name, attribution in attributions.items()}
+    mask = read_mask(exam, volume.shape) if exam.mask is not None else None
+    return Explanation(
+        exam=exam,
+        volume=volume,
+        probability=float(model.probabilities(np.array([logits[1] - logits[0]]))[0]),
+        heats=heats,
+        attributions=attributions,
+        mask=mask,
+        numbers={**_agreement(attributions), **_overlap(heats, mask)},
+        warnings=(*model.warnings(ScanFacts.of(volume, prepared)), *volume.notes, *prepared.warnings),
+    )
+
+
+def write_explanations(out: Path, explanations: Sequence[Explanation], model: Model) -> None:
+    """Write pictures, animations, NIfTI heat, numbers, and one page that shows them all.
+
+    `OUT/index.html`, `OUT/explanations.csv`, and a folder per exam.
+    """
+    sections = []
+    for number, explanation in enumerate(explanations, start=1):
+        folder = f"{number:03d}-{_plain(explanation.exam.exam_id)}"
+        sections.append(_write_one(out, folder, explanation, model))
+    names = sorted({name for explanation in explanations for name in explanation.numbers})
+    text = io.StringIO()
+    writer = csv.DictWriter(text, ["exam_id", "probability", *names, "warnings"], restval="", lineterminator="\n")
+    writer.writeheader()
+    for explanation in explanations:
+        plain = {name: "" if value is None else value for name, value in explanation.numbers.items()}
+        said = {"exam_id": explanation.exam.exam_id, "probability": f"{explanation.probability:.6f}"}
+        writer.writerow({**said, **plain, "warnings": " | ".join(explanation.warnings)})
+    write_text(out / "explanations.csv", text.getvalue())
+    write_report(
+        out / "index.html",
+        Report(
+            title=f"Where {model.name} looked",
+            summary=(
+                "Heat is laid over the scan on the scan's own grid. CARE is read out of the attention and is the same "
+                "whatever the answer; Grad-CAM explains the answer.",
+            ),
+            warnings=tuple(dict.fromkeys(warning for one in explanations for warning in one.warnings[:1])),
+            sections=tuple(sections),
+            provenance={"model": model.name, "exams": len(explanations)},
+        ),
+    )
+
+
+def _write_one(out: Path, folder: str, explanation: Explanation, model: Model) -> Section:
+    exam, parts = explanation.exam, []
+    divided = [
+        axis
+        for axis, is_halved in (("bscan", model.preparation.hemiretinas), ("ascan", model.preparation.both_ends))
+        if is_halved
+    ]
+    for name, heat in explanation.heats.items():
+        title = explanation.attributions[name].explainer
+        drawn = draw_map(
+            explanation.volume,
+            heat,
+            title,
+            exam_id=exam.exam_id,
+            mask=explanation.mask,
+            divided=divided,
+            notes=explanation.warnings[:1],
+        )
+        for index, png in drawn.bscans:
+            write_bytes(out / folder / f"{name}-bscan-{index + 1:03d}.png", png)
+        if drawn.en_face is not None:
+            write_bytes(out / folder / f"{name}-en-face.png", drawn.en_face)
+        write_bytes(out / folder / f"{name}.gif", drawn.animation)
+        heat_file = out / folder / f"{name}.nii.gz"
+        write_volume(explanation.volume.with_values(heat.astype(np.float32)), heat_file, overwrite=True)
+        links = (Link("animation", f"{folder}/{name}.gif"), Link("heat as NIfTI", f"{folder}/{name}.nii.gz"))
+        parts.append(map_section(drawn, links=links))
+    write_json(
+        out / folder / "numbers.json",
+        {"exam_id": exam.exam_id, "probability": explanation.probability, **explanation.numbers},
+    )
+    rows = tuple((name, value) for name, value in explanation.numbers.items())
+    tables = (Table("Numbers", ("Measure", "Value"), rows),) if rows else ()
+    said = f"Probability of the positive class {explanation.probability:.3f}."
+    return Section(exam.exam_id, paragraphs=(said,), warnings=explanation.warnings, tables=tables, parts=tuple(parts))
+
+
+def _unit(prepared: Prepared, coarse: Float[np.ndarray, "b d a"]) -> Float[np.ndarray, "bscan depth ascan"]:
+    return np.clip(prepared.to_scan_grid(coarse.astype(np.float32)), 0.0, 1.0)
+
+
+def _agreement(attributions: Mapping[str, Attribution]) -> Numbers:
+    """How far the two maps agree, on the network's own grid."""
+    zeros: Numbers = {f"{_key(name)}_is_zero": int(one.is_zero) for name, one in attributions.items()}
+    if not {"care", "grad-cam"} <= attributions.keys():
+        return zeros
+    care, cam = (
+        torch.from_numpy(attributions[name].coarse)[None].double().clamp(0, 1) for name in ("care", "grad-cam")
+    )
+    found = measure_agreement(same_grid(care, cam), cam)
+    numbers: Numbers = {f"agreement_{name}": float(getattr(found, name)) for name in ("mse", "kl", "ssim")}
+    for name in ("pearson", "pearson_smoothed"):
+        undefined = bool(found.pearson_undefined)
+        numbers[f"agreement_{name}"] = None if undefined else float(getattr(found, name))
+    return {**numbers, **zeros}
+
+
+def _overlap(heats: Mapping[str, np.ndarray], mask: np.ndarray | None) -> Numbers:
+    numbers: Numbers = {}
+    if mask is None:
+        return numbers
+    for name, heat in heats.items():
+        key = _key(name)
+        try:
+            found = localise(heat, mask)
+        except UndefinedMetricError as reason:
+            numbers[f"{key}_overlap_undefined"] = str(reason)
+            continue
+        numbers |= {
+            f"{key}_mass_inside": found.mass_inside,
+            f"{key}_enrichment": found.enrichment,
+            f"{key}_mean_heat_inside": found.mean_heat_inside,
+            f"{key}_mean_heat_outside": found.mean_heat_outside,
+            f"{key}_precision": found.at_mask_size.precision,
+            f"{key}_recall": found.at_mask_size.recall,
+            f"{key}_pointing_hit": found.pointing_hit,
+        }
+        for overlap in found.at_fractions:
+            numbers[f"{key}_recall_of_hottest_{overlap.fraction:g}"] = overlap.recall
+            numbers[f"{key}_precision_of_hottest_{overlap.fraction:g}"] = overlap.precision
+    return numbers
+
+
+def _key(name: str) -> str:
+    return name.replace("-", "_")
+
+
+def _plain(name: str) -> str:
+    """A name that every file system takes."""
+    return "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in name)[:80]

@@ -1,7 +1,7 @@
 """Explaining a score: maps of which voxels an answer rests on."""
 
 from octavo.attribution.explainer import EXPLAINERS, Attribution, Explainer, find_explainer
-from octavo.attribution.grad_cam import grad_cam, is_zero, published_grad_cam
+from octavo.attribution.grad_cam import grad_cam, is_zero, published_grad_cam, same_grid
 from octavo.attribution.score import Score, class_margin, predicted_margin
 
 __all__ = [
@@ -15,4 +15,5 @@ __all__ = [
     "is_zero",
     "predicted_margin",
     "published_grad_cam",
+    "same_grid",
 ]

@@ -69,6 +69,15 @@ def is_zero(heat: Float[Tensor, "batch b d a"]) -> Float[Tensor, " batch"]:
     return (heat.amax(dim=(1, 2, 3)) <= 0).to(heat.dtype)
 
 
+def same_grid(
+    care: Float[Tensor, "batch b d a"], heat: Float[Tensor, "batch b2 d2 a2"]
+) -> Float[Tensor, "batch b2 d2 a2"]:
+    """CARE on Grad-CAM's grid, resampled trilinearly where the placement of the attention makes them differ."""
+    if care.shape == heat.shape:
+        return care
+    return F.interpolate(care.unsqueeze(1), size=heat.shape[1:], mode="trilinear", align_corners=False).squeeze(1)
+
+
 def _weighted_sum(features: Tensor, gradient: Tensor) -> Float[Tensor, "batch b d a"]:
     weights = gradient.detach().mean(dim=(2, 3, 4))
     return F.relu(torch.einsum("bc,bcxyz->bxyz", weights, features))

@@ -22,7 +22,7 @@ from octavo.figures.report import Link, Report, Section, Table, write_report
 from octavo.files import write_bytes, write_json, write_text
 from octavo.formats import write_volume
 from octavo.metrics.exam_arrays import UndefinedMetricError
-from octavo.metrics.localisation import localise
+from octavo.metrics.localisation import HOTTEST_FRACTIONS, localise
 from octavo.metrics.similarity import measure_agreement
 from octavo.volume import Volume
 from octavo.workflows.models import Model
@@ -188,6 +188,7 @@ def _overlap(heats: Mapping[str, np.ndarray], mask: np.ndarray | None) -> Number
             numbers[f"{key}_overlap_undefined"] = str(reason)
             continue
         numbers |= {
+            "mask_volume_share": found.volume_share,
             f"{key}_mass_inside": found.mass_inside,
             f"{key}_enrichment": found.enrichment,
             f"{key}_mean_heat_inside": found.mean_heat_inside,
@@ -196,9 +197,9 @@ def _overlap(heats: Mapping[str, np.ndarray], mask: np.ndarray | None) -> Number
             f"{key}_recall": found.at_mask_size.recall,
             f"{key}_pointing_hit": found.pointing_hit,
         }
-        for overlap in found.at_fractions:
-            numbers[f"{key}_recall_of_hottest_{overlap.fraction:g}"] = overlap.recall
-            numbers[f"{key}_precision_of_hottest_{overlap.fraction:g}"] = overlap.precision
+        for fraction, overlap in zip(HOTTEST_FRACTIONS, found.at_fractions, strict=True):
+            numbers[f"{key}_recall_of_hottest_{fraction:g}"] = overlap.recall
+            numbers[f"{key}_precision_of_hottest_{fraction:g}"] = overlap.precision
     return numbers
 
 

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from octavo.attribution import grad_cam, is_zero, published_grad_cam
+from octavo.attribution import grad_cam, is_zero, published_grad_cam, same_grid
 from octavo.metrics.similarity import CONSISTENCY_LOSSES
 from octavo.systems.ai_cnet3d.network import AICNet3D, Output
 from octavo.training.task import Batch, Task
@@ -80,12 +80,3 @@ class AICNet3DTask(Task):
             return published_grad_cam(output.features, output.logits)
         with self.network.frozen_head():
             return grad_cam(output.features, self.network.classify)
-
-
-def same_grid(
-    care: Float[Tensor, "batch b d a"], heat: Float[Tensor, "batch b2 d2 a2"]
-) -> Float[Tensor, "batch b2 d2 a2"]:
-    """CARE on Grad-CAM's grid, resampled trilinearly where the placement of the attention makes them differ."""
-    if care.shape == heat.shape:
-        return care
-    return F.interpolate(care.unsqueeze(1), size=heat.shape[1:], mode="trilinear", align_corners=False).squeeze(1)

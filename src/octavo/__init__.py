@@ -6,10 +6,28 @@ Research software, not a medical device. Nothing happens at import: public names
 import importlib
 
 _HOMES = {
-    "Volume": "octavo.volume",
-    "Spacing": "octavo.volume",
+    "AICNet3D": "octavo.systems.ai_cnet3d.network",
+    "AICNet3DRecipe": "octavo.systems.ai_cnet3d.recipe",
+    "CohortChoice": "octavo.cohorts.choice",
+    "Exam": "octavo.cohorts.exam",
     "Laterality": "octavo.volume",
     "OctavoError": "octavo.errors",
+    "Preparation": "octavo.cohorts.preparation",
+    "Region": "octavo.volume",
+    "ScanPattern": "octavo.volume",
+    "SlowAxis": "octavo.volume",
+    "Spacing": "octavo.volume",
+    "Volume": "octavo.volume",
+    "evaluate": "octavo.workflows.evaluate",
+    "explain_exam": "octavo.workflows.explain",
+    "load_models": "octavo.workflows.models",
+    "load_published_checkpoint": "octavo.systems.ai_cnet3d.published",
+    "predict": "octavo.workflows.predict",
+    "read_manifest": "octavo.cohorts.manifest",
+    "read_volume": "octavo.formats",
+    "to_right_eye": "octavo.anatomy",
+    "train": "octavo.workflows.train",
+    "write_volume": "octavo.formats",
 }
 
 __all__ = [*sorted(_HOMES), "__version__"]

@@ -88,7 +88,8 @@ def run_command(words: list[str]) -> int:
     name, rest = find_command(words)
     home, _, attribute = COMMANDS[name][0].partition(":")
     command_type = getattr(importlib.import_module(home), attribute)
-    command: Command = tyro.cli(command_type, prog=f"octavo {name}", args=rest, config=(tyro.conf.OmitArgPrefixes,))
+    style = (tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff)
+    command: Command = tyro.cli(command_type, prog=f"octavo {name}", args=rest, config=style)
     return command.run()
 
 

@@ -22,9 +22,11 @@ class Explain(ScanOptions):
     folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """A finished run, or a folder with model.safetensors and recipe.json."""
     scans: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="SCAN...")]
-    """Files, folders, or a manifest (.csv)."""
+    """Files, folders, or a manifest (.csv), which needs neither labels nor patients."""
     out: Path
     """A new or empty folder."""
+    positive: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    """The label that counts as positive, where a manifest's labels are names."""
     by: tuple[str, ...] = ("care", "grad-cam")
     """Which maps."""
     target: Literal["predicted", "positive", "negative"] = "predicted"
@@ -38,7 +40,7 @@ class Explain(ScanOptions):
             raise OctavoError(f"{self.out}: is there already and not empty; choose a new or empty folder")
         from octavo.cohorts.scans import exams_of
 
-        exams, failed = exams_of(self.scans, self.said())
+        exams, failed = exams_of(self.scans, self.said(), self.positive)
         from octavo.workflows.explain import explain_exam, write_explanations
         from octavo.workflows.models import load_models
 

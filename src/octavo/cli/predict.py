@@ -23,11 +23,13 @@ class Predict(ScanOptions):
     folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """A finished run, or a folder with model.safetensors and recipe.json."""
     scans: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="SCAN...")]
-    """Files, folders, or a manifest (.csv)."""
+    """Files, folders, or a manifest (.csv), which needs neither labels nor patients."""
     out: Path = Path("predictions.csv")
     """Where the answers go."""
     seed: int | None = None
     """Only the model of that seed; by default the mean over all."""
+    positive: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    """The label that counts as positive, where a manifest's labels are names."""
     overwrite: bool = False
     """Replace an older file of answers."""
 
@@ -37,7 +39,7 @@ class Predict(ScanOptions):
 
         if self.out.exists() and not self.overwrite:
             raise OctavoError(f"{self.out}: is there already; choose another --out, or pass --overwrite")
-        exams, refused = exams_of(self.scans, self.said())
+        exams, refused = exams_of(self.scans, self.said(), self.positive)
         from octavo.cohorts.reference import OUTSIDE, PHANTOMS
         from octavo.workflows.predict import predict, write_predictions
 

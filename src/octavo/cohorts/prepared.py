@@ -110,5 +110,9 @@ class Preparer:
 def _stamp(path: Path) -> list[tuple[str, int, int]]:
     """Name, size and time of the file, or of every file of a folder; a path may end in `#k`."""
     place = path if path.exists() else Path(str(path).rpartition("#")[0] or path)
-    files = sorted(place.iterdir()) if place.is_dir() else [place]
+    files = [place]
+    if place.is_dir():
+        # the export file that tells a folder's millimetres may lie in the folder above
+        above = (file for file in place.resolve().parent.iterdir() if file.suffix.lower() == ".xml")
+        files = [*sorted(place.iterdir()), *sorted(above)]
     return [(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in files if f.is_file()]

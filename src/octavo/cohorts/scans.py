@@ -1,27 +1,32 @@
 """Exams from scans that come without a manifest."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from octavo.cohorts.exam import Exam
-from octavo.cohorts.manifest import read_manifest
+from octavo.cohorts.manifest import OPTIONAL, REQUIRED, read_manifest
+from octavo.cohorts.table import read_table
 from octavo.errors import OctavoError
 from octavo.formats import Said, VolumeReadError, find_scans
 from octavo.volume import Laterality
 
 
-def exams_of(paths: Sequence[str], said: Said) -> tuple[list[Exam], list[tuple[Exam, str]]]:
+def exams_of(
+    paths: Sequence[str], said: Said, positive: str | None = None
+) -> tuple[list[Exam], list[tuple[Exam, str]]]:
     """Name the exams to predict or explain.
 
     Args:
-        paths: Scans, folders to search, and manifests (.csv), which need no labels.
-        said: What the user says about scans that stand in no manifest.
+        paths: Scans, folders to search, and manifests (.csv), which need neither labels nor patients.
+        said: What the user says about the scans; a manifest's row that says something else wins.
+        positive: The label that counts as positive, where a manifest's labels are names.
 
     Returns:
         The exams, each with a name of its own, and what was refused already with the reason.
 
     Raises:
-        OctavoError: If nothing was named, or a manifest is refused.
+        OctavoError: If nothing was named, a manifest is refused, or its names are taken already.
     """
     if not paths:
         raise OctavoError("no scan was named; wanted files, folders or a manifest")
@@ -30,9 +35,7 @@ def exams_of(paths: Sequence[str], said: Said) -> tuple[list[Exam], list[tuple[E
     taken: set[str] = set()
     for path in paths:
         if path.lower().endswith(".csv"):
-            cohort = read_manifest(path, require_labels=False, each_row_its_own_patient=True)
-            taken.update(exam.exam_id for exam in cohort.exams)
-            exams.extend(cohort.exams)
+            exams.extend(_exams_of_manifest(Path(path), said, positive, taken))
             continue
         try:
             found = find_scans(path)
@@ -41,6 +44,38 @@ def exams_of(paths: Sequence[str], said: Said) -> tuple[list[Exam], list[tuple[E
             continue
         exams.extend(_exam(scan, said, taken) for scan in found)
     return exams, refused
+
+
+def _exams_of_manifest(path: Path, said: Said, positive: str | None, taken: set[str]) -> list[Exam]:
+    table = read_table(path, (), (*REQUIRED, *OPTIONAL))
+    names_patients = any(row["patient_id"].text for row in table.rows if "patient_id" in row)
+    cohort = read_manifest(
+        path,
+        positive=positive,
+        each_row_its_own_patient=not names_patients,
+        axes=said.get("axes"),
+        key=said.get("key"),
+        require_labels=False,
+    )
+    twice = [exam.exam_id for exam in cohort.exams if exam.exam_id in taken]
+    if twice:
+        raise OctavoError(
+            f"{path}: exam {twice[0]!r} bears a name that another scan has already; wanted each name once; "
+            "rename one, or answer them in two calls"
+        )
+    taken.update(exam.exam_id for exam in cohort.exams)
+    return [
+        replace(
+            exam,
+            patient_id=exam.patient_id if names_patients else "",
+            laterality=_known(exam.laterality) or said.get("laterality") or Laterality.UNKNOWN,
+            spacing_mm=exam.spacing_mm or said.get("spacing_mm"),
+            slow_axis=exam.slow_axis or said.get("slow_axis"),
+            region=exam.region or said.get("region"),
+            pattern=exam.pattern or said.get("pattern"),
+        )
+        for exam in cohort.exams
+    ]
 
 
 def _exam(scan: str, said: Said, taken: set[str]) -> Exam:
@@ -57,6 +92,10 @@ def _exam(scan: str, said: Said, taken: set[str]) -> Exam:
         region=said.get("region"),
         pattern=said.get("pattern"),
     )
+
+
+def _known(laterality: Laterality) -> Laterality | None:
+    return None if laterality is Laterality.UNKNOWN else laterality
 
 
 def _name(path: str, taken: set[str]) -> str:

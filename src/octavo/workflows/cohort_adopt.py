@@ -46,7 +46,7 @@ class AdoptedCohort:
         ]
         lines += [f"note: {note}" for note in self.notes]
         if self.left_out:
-            lines.append(f"left out: {len(self.left_out)} files")
+            lines.append(f"left out: {len(self.left_out)}")
             # those that look like scans first: they are the ones somebody may miss
             ordered = sorted(self.left_out, key=lambda item: item.is_expected)
             lines += [f"  {item.path}: {item.reason}" for item in ordered[:LISTED]]

@@ -46,5 +46,6 @@ def describe(evaluation: Mapping[str, Any]) -> str:
         interval = "no interval" if low is None or high is None else f"95 % {low:.3f} to {high:.3f}"
         spread = evaluation.get(f"{name}_sd")
         seeds = "" if spread is None else f"; seeds {evaluation[f'{name}_mean']:.3f} +- {spread:.3f}"
-        lines.append(f"  {name:<20} {value:.3f} ({interval}{seeds})")
+        note = evaluation.get(f"{name}_ci_note")
+        lines.append(f"  {name:<20} {value:.3f} ({interval}{seeds})" + (f"; {note}" if note else ""))
     return "\n".join(lines)

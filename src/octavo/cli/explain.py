@@ -16,7 +16,7 @@ class Explain(ScanOptions):
     """Show where a model looked, on the scan's own grid and in its millimetres.
 
     OUT gets index.html, explanations.csv, and a folder per exam with B-scan overlays, an en-face map, an animation and the
-    heat as NIfTI. Where a manifest names a mask, overlap with it is measured.
+    heat as NIfTI (as .npz where millimetres are unknown). Where a manifest names a mask, overlap with it is measured.
     """
 
     folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]

@@ -15,7 +15,7 @@ from octavo.attribution.explainer import Attribution
 from octavo.attribution.score import Score
 from octavo.cohorts.exam import Exam, read_exam, read_mask
 from octavo.cohorts.preparation import Prepared
-from octavo.cohorts.reference import ScanFacts
+from octavo.cohorts.reference import OUTSIDE, PHANTOMS, ScanFacts
 from octavo.errors import OctavoError, unknown_name
 from octavo.figures.explanation import draw_map, map_section
 from octavo.figures.report import Link, Report, Section, Table, write_report
@@ -47,6 +47,11 @@ class Explanation:
     numbers: Numbers
     """Agreement of CARE and Grad-CAM, and overlap of each map with the mask, flat."""
     warnings: tuple[str, ...]
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """Of the warnings, those that every picture must bear."""
+        return tuple(text for text in self.warnings if text == PHANTOMS or text.startswith(OUTSIDE))
 
 
 def explain_exam(
@@ -112,7 +117,7 @@ def write_explanations(out: Path, explanations: Sequence[Explanation], model: Mo
                 "Heat is laid over the scan on the scan's own grid. CARE is read out of the attention and is the same "
                 "whatever the answer; Grad-CAM explains the answer.",
             ),
-            warnings=tuple(dict.fromkeys(warning for one in explanations for warning in one.warnings[:1])),
+            warnings=tuple(dict.fromkeys(caution for one in explanations for caution in one.cautions)),
             sections=tuple(sections),
             provenance={"model": model.name, "exams": len(explanations)},
         ),
@@ -135,16 +140,19 @@ def _write_one(out: Path, folder: str, explanation: Explanation, model: Model) -
             exam_id=exam.exam_id,
             mask=explanation.mask,
             divided=divided,
-            notes=explanation.warnings[:1],
+            notes=explanation.cautions,
         )
         for index, png in drawn.bscans:
             write_bytes(out / folder / f"{name}-bscan-{index + 1:03d}.png", png)
         if drawn.en_face is not None:
             write_bytes(out / folder / f"{name}-en-face.png", drawn.en_face)
         write_bytes(out / folder / f"{name}.gif", drawn.animation)
-        heat_file = out / folder / f"{name}.nii.gz"
-        write_volume(explanation.volume.with_values(heat.astype(np.float32)), heat_file, overwrite=True)
-        links = (Link("animation", f"{folder}/{name}.gif"), Link("heat as NIfTI", f"{folder}/{name}.nii.gz"))
+        ending, kind = (
+            (".nii.gz", "NIfTI") if explanation.volume.spacing_mm.is_known else (".npz", "NumPy: no millimetres")
+        )
+        heat_volume = explanation.volume.with_values(heat.astype(np.float32))
+        write_volume(heat_volume, out / folder / f"{name}{ending}", overwrite=True)
+        links = (Link("animation", f"{folder}/{name}.gif"), Link(f"heat as {kind}", f"{folder}/{name}{ending}"))
         parts.append(map_section(drawn, links=links))
     write_json(
         out / folder / "numbers.json",

@@ -1,0 +1,216 @@
+"""A folder of numbered B-scan pictures: `1.bmp`, `7_image.jpg`, `12-Input.tif`, `OCT-0_3.png`, `001.tif`.
+
+Pictures whose names differ in one number are one scan, in the order of that number; other files are left alone. A
+missing or doubled number is refused, because a lost B-scan is a wrong volume that looks right. Where a Heidelberg export
+file lies beside the pictures or in the folder above and lists just as many B-scans of just that size, it gives
+millimetres, eye and direction.
+"""
+
+import dataclasses
+import itertools
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from octavo.formats.errors import VolumeReadError
+from octavo.formats.greyscale import bytes_per_pixel, grey_values
+from octavo.formats.heyex_export import HeyexExport, read_heyex_export
+from octavo.formats.limits import check_size
+from octavo.formats.reader import Kind, Reader, ReadOptions, Scan
+from octavo.formats.scan_lines import read_scan_lines
+from octavo.formats.tiff_directory import count_pages
+from octavo.volume import Origin, ScanPattern, Source, Spacing, Volume
+
+_SUFFIXES = {".bmp", ".jpg", ".jpeg", ".png", ".tif", ".tiff"}
+_TIFF_SUFFIXES = {".tif", ".tiff"}
+_PICTURE_FORMATS = ("BMP", "JPEG", "PNG", "TIFF")
+_NUMBER = re.compile(r"(\d+)")
+
+
+def _recognises(path: Path, _beginning: bytes) -> bool:
+    if not path.is_dir():
+        return False
+    families = _families(path)
+    return bool(families) and not any(_has_pages(members[0][1]) for members in families.values())
+
+
+_Numbered = list[tuple[int, Path]]
+
+
+def _families(folder: Path) -> dict[str, _Numbered]:
+    """Pictures grouped by their name without the number that counts, each group in the order of that number."""
+    by_template: dict[tuple[str, ...], list[tuple[list[int], Path]]] = defaultdict(list)
+    for path in folder.iterdir():
+        if path.suffix.lower() in _SUFFIXES and not path.name.startswith(".") and path.is_file():
+            pieces = _NUMBER.split(path.stem)
+            by_template[tuple(pieces[::2])].append(([int(number) for number in pieces[1::2]], path))
+    families: dict[str, _Numbered] = defaultdict(list)
+    for words, members in by_template.items():
+        counting = _counting_position([numbers for numbers, _ in members])
+        for numbers, path in members:
+            if counting is not None:
+                shown = ["*" if place == counting else str(number) for place, number in enumerate(numbers)]
+                name = "".join(piece for pair in zip(words, [*shown, ""], strict=True) for piece in pair)
+                families[name].append((numbers[counting], path))
+    return {
+        name: sorted(members, key=lambda member: (member[0], member[1].name))
+        for name, members in sorted(families.items())
+        if len(members) > 1
+    }
+
+
+def _counting_position(numbers: Sequence[Sequence[int]]) -> int | None:
+    """Which of the numbers in the names counts the B-scans: the last that is not always the same."""
+    places = len(numbers[0])
+    varying = [place for place in range(places) if len({row[place] for row in numbers}) > 1]
+    if varying:
+        return varying[-1]
+    return places - 1 if places and len(numbers) > 1 else None
+
+
+def _has_pages(path: Path) -> bool:
+    if path.suffix.lower() not in _TIFF_SUFFIXES:
+        return False
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path, formats=_PICTURE_FORMATS) as image:
+            return int(getattr(image, "n_frames", 1)) > 1
+    except (OSError, UnidentifiedImageError, SyntaxError):
+        return False
+
+
+def _scans(path: Path, options: ReadOptions) -> Sequence[Scan]:
+    families = _families(path)
+    if not families:
+        raise VolumeReadError("folder holds no numbered B-scans; wanted 1.png, 2.png, ...; name a scan in it instead")
+    return [
+        Scan(f"{name}: {len(members)} B-scans", Kind.OCT, partial(_load, path, name, members))
+        for name, members in families.items()
+    ]
+
+
+def _load(folder: Path, family: str, members: _Numbered) -> Volume:
+    _check_numbers(family, members)
+    values = _read_pictures([path for _, path in members])
+    volume = Volume(values, pattern=ScanPattern.RASTER, pattern_origin=Origin.ASSUMED)
+    place, export = _find_export(folder)
+    if isinstance(export, str):
+        return volume.with_note(f"the XML file {place} is not used: it {export}")
+    if export is None:
+        return volume
+    if export.shape != volume.shape:
+        return volume.with_note(
+            f"the Heidelberg export file {place} lists {_size(export.shape)}, and the pictures are "
+            f"{_size(volume.shape)}; it is not used"
+        )
+    return _with_export(volume, export).with_note(f"millimetres and direction are from the export file {place}")
+
+
+def _check_numbers(family: str, members: _Numbered) -> None:
+    numbered: dict[int, list[str]] = defaultdict(list)
+    for number, path in members:
+        numbered[number].append(path.name)
+    doubled = [" and ".join(sorted(names)) for names in numbered.values() if len(names) > 1]
+    if doubled:
+        raise VolumeReadError(
+            f"numbers stand twice: {_few(doubled)}; wanted each B-scan once; leave one scan in the folder"
+        )
+    first, last = min(numbered), max(numbered)
+    if last - first + 1 > len(numbered):
+        gaps = itertools.islice((str(number) for number in range(first, last) if number not in numbered), 9)
+        raise VolumeReadError(
+            f"B-scans {_few(list(gaps))} of {family} are missing between {first} and {last}; "
+            "wanted every number; copy them too, or number what is there without gaps"
+        )
+
+
+def _read_pictures(files: Sequence[Path]) -> np.ndarray:
+    from PIL import Image
+
+    pages: list[np.ndarray] = []
+    for path in files:
+        try:
+            if path.suffix.lower() in _TIFF_SUFFIXES:
+                count_pages(path)
+            with Image.open(path, formats=_PICTURE_FORMATS) as image:
+                shape = (image.height, image.width)
+                if not pages:
+                    stored = sum(file.stat().st_size for file in files)
+                    check_size((len(files), *shape), bytes_per_pixel(image), stored)
+                if pages and shape != pages[0].shape:
+                    raise VolumeReadError(
+                        f"is {shape[0]} x {shape[1]} and {files[0].name} is {pages[0].shape[0]} x {pages[0].shape[1]}; "
+                        "wanted pictures of one size; leave one scan in the folder"
+                    )
+                pages.append(grey_values(image))
+        except VolumeReadError as refusal:
+            raise VolumeReadError(f"{path.name} {refusal}") from None
+        except (OSError, SyntaxError) as error:
+            raise VolumeReadError(
+                f"{path.name} cannot be opened as a picture ({type(error).__name__}); wanted a complete BMP, JPEG, PNG "
+                "or TIFF; copy it again"
+            ) from error
+    if len({page.dtype for page in pages}) > 1:
+        raise VolumeReadError(
+            "pictures hold samples of different types; wanted one type; save them all as 8- or 16-bit"
+        )
+    return np.stack(pages)
+
+
+def _find_export(folder: Path) -> tuple[str, HeyexExport | str | None]:
+    """The one Heidelberg export file beside the pictures, or else above them; or why it cannot be used."""
+    for place, home in (("beside the pictures", folder), ("in the folder above", folder.resolve().parent)):
+        files = [file for file in home.iterdir() if file.suffix.lower() == ".xml" and file.is_file()]
+        # Of many export files, nothing tells which belongs to these pictures.
+        if len(files) != 1:
+            continue
+        try:
+            export = read_heyex_export(files[0])
+        except VolumeReadError as refusal:
+            return place, str(refusal).split(";")[0].removeprefix("export file ")
+        if export is not None:
+            return place, export
+    return "", None
+
+
+def _with_export(volume: Volume, export: HeyexExport) -> Volume:
+    lines = read_scan_lines(export.starts_mm, export.ends_mm, export.laterality, resolution=0.001)
+    values, notes = volume.values, lines.notes
+    if lines.runs_leftwards:
+        values = np.ascontiguousarray(values[:, :, ::-1])
+        notes += ("A-scans ran from right to left and were turned over to run from left to right",)
+    return dataclasses.replace(
+        volume,
+        values=values,
+        spacing_mm=Spacing(lines.step, export.depth_mm, export.ascan_mm, (Origin.DERIVED, Origin.READ, Origin.READ)),
+        laterality=export.laterality,
+        laterality_origin=Origin.READ,
+        pattern=lines.pattern,
+        pattern_origin=Origin.DERIVED,
+        slow_axis=lines.slow_axis,
+        slow_axis_origin=Origin.DERIVED,
+        source=Source(device=export.device),
+        notes=(*volume.notes, *notes),
+    )
+
+
+def _size(shape: tuple[int, int, int]) -> str:
+    return f"{shape[0]} B-scans of {shape[1]} x {shape[2]}"
+
+
+def _few(words: Sequence[str]) -> str:
+    return ", ".join(words[:8]) + (" and more" if len(words) > 8 else "")
+
+
+READER = Reader(
+    name="image-folder",
+    about="a folder of numbered B-scan pictures",
+    suffixes=(),
+    recognises=_recognises,
+    scans=_scans,
+)

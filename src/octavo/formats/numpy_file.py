@@ -1,0 +1,215 @@
+"""NumPy arrays: `.npy`, `.npz`, and octavo's own `.npz`, which keeps what is known about the scan.
+
+Headers are read before voxels, a compressed array is unpacked no further than its header promises, and arrays of Python
+objects are never loaded.
+
+octavo's own archive holds two plain arrays: `values`, and `geometry`, a JSON text as bytes
+(`json.loads(bytes(archive["geometry"]))`).
+"""
+
+import io
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+import numpy as np
+from jaxtyping import Num
+
+from octavo.errors import unknown_name
+from octavo.formats.errors import VolumeReadError
+from octavo.formats.geometry_text import MAX_BYTES, geometry_from_text, geometry_to_text, is_geometry
+from octavo.formats.limits import ByteStream, check_size, expect_end, read_exactly
+from octavo.formats.reader import Kind, Reader, ReadOptions, Scan
+from octavo.formats.stored_axes import axes_of, check_real_type, to_real_numbers, to_volume_axes
+from octavo.volume import AXES, Origin, ScanPattern, Volume
+
+_MAGIC = b"\x93NUMPY"
+_LONGEST_HEADER = 2**16
+_MOST_ARRAYS = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """An array as its header describes it."""
+
+    shape: tuple[int, ...]
+    column_order: bool
+    dtype: np.dtype
+    header_bytes: int
+
+
+def _recognises(path: Path, beginning: bytes) -> bool:
+    if beginning.startswith(_MAGIC):
+        return True
+    if not beginning.startswith(b"PK") or not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+    return bool(names) and all(name.endswith(".npy") for name in names)
+
+
+def _scans(path: Path, options: ReadOptions) -> Sequence[Scan]:
+    with path.open("rb") as file:
+        magic = file.read(len(_MAGIC))
+    if magic == _MAGIC:
+        return [_npy_scan(path, options)]
+    if magic.startswith(b"PK"):
+        return _npz_scans(path, options)
+    size = path.stat().st_size
+    raise VolumeReadError(
+        f"holds {size} bytes that do not begin as NumPy's files do; wanted a .npy or .npz file; "
+        "save the scan again with numpy.save"
+    )
+
+
+def _npy_scan(path: Path, options: ReadOptions) -> Scan:
+    if options.key is not None:
+        raise VolumeReadError(f"holds one array, and key {options.key!r} was given; wanted no key; drop --key")
+    with path.open("rb") as file:
+        stored = _read_header(file)
+    _check_member(stored, path.stat().st_size)
+    return Scan(_describe(stored), Kind.IMAGE, partial(_load_npy, path, stored, options))
+
+
+def _load_npy(path: Path, stored: _Stored, options: ReadOptions) -> Volume:
+    with path.open("rb") as file:
+        file.seek(stored.header_bytes)
+        values = _read_values(file, stored)
+    return _plain_volume(values, options)
+
+
+def _npz_scans(path: Path, options: ReadOptions) -> Sequence[Scan]:
+    with zipfile.ZipFile(path) as archive:
+        members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+        if len(members) > _MOST_ARRAYS:
+            raise VolumeReadError(
+                f"holds {len(members)} arrays; wanted at most {_MOST_ARRAYS}; save one scan per archive"
+            )
+        headers = {}
+        for name, info in members.items():
+            with archive.open(info) as member:
+                headers[name] = _read_header(member)
+        text = _read_geometry(archive, headers)
+    if text is not None and options.key in {None, "values"}:
+        if options.axes not in {None, AXES}:
+            raise VolumeReadError(
+                "states its own axes (written by octavo), and others were given; wanted one of the two; drop --axes"
+            )
+        _check_member(headers["values"], members["values"].compress_size)
+        return [Scan(_describe(headers["values"]), Kind.IMAGE, partial(_load_own, path, headers["values"], text))]
+    chosen = [options.key] if options.key is not None else _likely_scans(headers)
+    if options.key is not None and options.key not in headers:
+        raise VolumeReadError(unknown_name("an array of this archive", options.key, headers))
+    scans = []
+    for name in chosen:
+        _check_member(headers[name], members[name].compress_size)
+        load = partial(_load_npz, path, name, headers[name], options)
+        scans.append(Scan(f"{name}: {_describe(headers[name])}", Kind.IMAGE, load))
+    return scans
+
+
+def _likely_scans(headers: dict[str, _Stored]) -> list[str]:
+    """The arrays of three axes, or, where there is none, of two."""
+    for dimensions in (3, 2):
+        names = [name for name, stored in headers.items() if len(stored.shape) == dimensions]
+        if names:
+            return names
+    listing = ", ".join(f"{name} {stored.shape}" for name, stored in list(headers.items())[:8]) or "nothing"
+    raise VolumeReadError(f"holds {listing}; wanted an array of three axes; save the scan as one array")
+
+
+def _load_npz(path: Path, name: str, stored: _Stored, options: ReadOptions) -> Volume:
+    return _plain_volume(_member_values(path, name, stored), options)
+
+
+def _load_own(path: Path, stored: _Stored, text: str) -> Volume:
+    values = _member_values(path, "values", stored)
+    if values.ndim != len(AXES):
+        raise VolumeReadError(f"array has {values.ndim} axes; wanted three; convert the scan again")
+    return geometry_from_text(text, np.ascontiguousarray(values))
+
+
+def _member_values(path: Path, name: str, stored: _Stored) -> Num[np.ndarray, "..."]:
+    with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as member:
+        read_exactly(member, stored.header_bytes, "header")
+        return _read_values(member, stored)
+
+
+def _read_geometry(archive: zipfile.ZipFile, headers: dict[str, _Stored]) -> str | None:
+    stored = headers.get("geometry")
+    if stored is None or "values" not in headers or stored.dtype != np.uint8 or len(stored.shape) != 1:
+        return None
+    if stored.shape[0] > MAX_BYTES:
+        return None
+    with archive.open("geometry.npy") as member:
+        read_exactly(member, stored.header_bytes, "header")
+        text = bytes(read_exactly(member, stored.shape[0], "geometry")).decode("utf-8", errors="replace")
+    return text if is_geometry(text) else None
+
+
+def _plain_volume(values: Num[np.ndarray, "..."], options: ReadOptions) -> Volume:
+    axes = axes_of(values.ndim, options.axes or AXES)
+    turned = to_volume_axes(values, axes)
+    if len(turned) == 1:
+        return Volume(turned)
+    # An array says nothing about its B-scans; that they lie side by side is what a block of them is usually for.
+    return Volume(turned, pattern=ScanPattern.RASTER, pattern_origin=Origin.ASSUMED)
+
+
+def _read_header(stream: ByteStream) -> _Stored:
+    beginning = read_exactly(stream, len(_MAGIC) + 2, "header")
+    version = (beginning[-2], beginning[-1])
+    if not beginning.startswith(_MAGIC) or version not in {(1, 0), (2, 0)}:
+        raise VolumeReadError(
+            "an array begins in no way that is known; wanted NumPy's format 1.0 or 2.0; save it again with numpy.save"
+        )
+    length_bytes = read_exactly(stream, 2 if version == (1, 0) else 4, "header")
+    length = int.from_bytes(length_bytes, "little")
+    if length > _LONGEST_HEADER:
+        raise VolumeReadError(
+            f"array header is {length} bytes long; wanted at most {_LONGEST_HEADER}; save it again with numpy.save"
+        )
+    header = read_exactly(stream, length, "header")
+    parse = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, column_order, dtype = parse(io.BytesIO(bytes(length_bytes + header)))
+    return _Stored(shape, column_order, dtype, len(beginning) + len(length_bytes) + len(header))
+
+
+def _check_member(stored: _Stored, stored_bytes: int) -> None:
+    check_real_type(stored.dtype)
+    axes_of(len(stored.shape), AXES)
+    check_size(stored.shape, stored.dtype.itemsize, stored_bytes)
+
+
+def _read_values(stream: ByteStream, stored: _Stored) -> Num[np.ndarray, "..."]:
+    needed = check_size(stored.shape, stored.dtype.itemsize, 2**62)
+    content = read_exactly(stream, needed)
+    expect_end(stream, needed)
+    order: Literal["F", "C"] = "F" if stored.column_order else "C"
+    return to_real_numbers(np.frombuffer(content, stored.dtype).reshape(stored.shape, order=order))
+
+
+def _describe(stored: _Stored) -> str:
+    return f"{' x '.join(map(str, stored.shape))} {stored.dtype.name}"
+
+
+def write_npz(volume: Volume, file: BinaryIO) -> None:
+    """Write octavo's own archive: the voxels as they are, and all that is known about them.
+
+    Nothing is compressed: it reads quickly, and a nearly empty volume cannot be mistaken for a decompression bomb.
+    """
+    geometry = np.frombuffer(geometry_to_text(volume).encode("ascii"), np.uint8)
+    np.savez(file, allow_pickle=False, values=volume.values, geometry=geometry)
+
+
+READER = Reader(
+    name="numpy",
+    about="a NumPy array (.npy, .npz)",
+    suffixes=(".npy", ".npz"),
+    recognises=_recognises,
+    scans=_scans,
+    takes=frozenset({"axes", "key"}),
+)

@@ -1,0 +1,74 @@
+"""What every reader offers: how it knows its files, what scans one holds, and how each is loaded."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from octavo.volume import Volume
+
+
+class Kind(StrEnum):
+    """What sort of image a scan is; it says which spacings can be true."""
+
+    OCT = "oct"
+    """Written by an OCT device."""
+    IMAGE = "image"
+    """Any slice volume, of an eye or not."""
+
+    @property
+    def plausible_mm(self) -> tuple[float, float]:
+        """The smallest and the largest spacing that is believed, both included, in millimetres.
+
+        Example:
+            >>> Kind.OCT.plausible_mm, Kind.IMAGE.plausible_mm
+            ((0.001, 1.0), (0.001, 10.0))
+        """
+        return (0.001, 1.0) if self is Kind.OCT else (0.001, 10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """What the user says about how an array is stored; None is the format's own default."""
+
+    axes: tuple[str, str, str] | None = None
+    """Names of the stored axes, in order."""
+    key: str | None = None
+    """Which array of an archive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """One scan that a file holds, not loaded yet."""
+
+    label: str
+    """One phrase to tell it from the others of the file; never a name, a date or an identifier."""
+    kind: Kind
+    load: Callable[[], Volume]
+    """Read the voxels. The registry fills in the source and what the user says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """A format that can be read.
+
+    A reader promises:
+
+    * axes in the order `bscan depth ascan`;
+    * millimetres, eye, pattern and direction with the origin of each, unknown where the file does not say;
+    * sizes are checked against what is there, and against the limits, before voxels are read;
+    * every fault becomes a sentence (got; wanted; cure), without the path, which `read_volume` puts in front.
+    """
+
+    name: str
+    """What `Source.format` says."""
+    about: str
+    """The file it wants, with its article, for messages: "a Heidelberg .vol export"."""
+    suffixes: tuple[str, ...]
+    """Endings of file names, lower case; used when the content tells nothing, and to find scans in folders."""
+    recognises: Callable[[Path, bytes], bool]
+    """Whether a file with this beginning, or a folder (with no beginning), is of this format, by its content."""
+    scans: Callable[[Path, ReadOptions], Sequence[Scan]]
+    """Everything the file holds; parses headers, not voxels."""
+    takes: frozenset[str] = frozenset()
+    """Which of the options `axes` and `key` mean something for this format."""

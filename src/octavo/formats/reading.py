@@ -1,0 +1,303 @@
+"""Reading any scan: find its format, choose the scan, put in what the user says, and believe nothing implausible."""
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypedDict
+
+from octavo.formats import dicom, heidelberg_vol, image_folder, nifti, numpy_file, tiff
+from octavo.formats.errors import VolumeReadError, refusing
+from octavo.formats.reader import Kind, Reader, ReadOptions, Scan
+from octavo.formats.stored_axes import parse_axes
+from octavo.volume import AXES, Laterality, Origin, Region, ScanPattern, SlowAxis, Spacing, Volume
+
+READERS: dict[str, Reader] = {
+    reader.name: reader
+    for reader in (
+        numpy_file.READER,
+        nifti.READER,
+        tiff.READER,
+        dicom.READER,
+        heidelberg_vol.READER,
+        image_folder.READER,
+    )
+}
+"""Every format that can be read, asked in this order."""
+
+_BEGINNING_BYTES = 1024
+_NAMED_SCAN = re.compile(r"(?P<path>.+)#(?P<scan>\d+)")
+_EYE_IN_NAME = re.compile(r"(?<![A-Za-z0-9])(OD|OS)(?![A-Za-z0-9])")
+_SAME_SPACING = 1e-3
+_ROUNDING = 1e-6
+
+
+class Said(TypedDict, total=False):
+    """What a user may say about a scan: the keyword arguments of `read_volume`."""
+
+    axes: str | None
+    key: str | None
+    scan: int | None
+    spacing_mm: tuple[float, float, float] | None
+    laterality: Laterality | None
+    slow_axis: SlowAxis | None
+    region: Region | None
+    pattern: ScanPattern | None
+
+
+def read_volume(
+    path: str | Path,
+    *,
+    axes: str | None = None,
+    key: str | None = None,
+    scan: int | None = None,
+    spacing_mm: tuple[float, float, float] | None = None,
+    laterality: Laterality | None = None,
+    slow_axis: SlowAxis | None = None,
+    region: Region | None = None,
+    pattern: ScanPattern | None = None,
+    allow_constant: bool = False,
+) -> Volume:
+    """Read a scan from a file or a folder, with everything that is known about it and how.
+
+    The format is recognised by content, then by the ending of the name. What the user says wins over the file, is
+    marked `Origin.USER`, and where the two contradict each other a note shows both.
+
+    Args:
+        path: A file, or a folder of B-scans. `PATH#2` names the second scan of a file that holds several.
+        axes: How an array is stored, such as "depth,bscan,ascan".
+        key: Which array of an `.npz`; by default the only one with three axes.
+        scan: Which scan of the file, counted from one; the same as `PATH#2`.
+        spacing_mm: Millimetres between B-scans, along depth and between A-scans.
+        laterality: Which eye; `unknown` leaves the file's word.
+        slow_axis: Which way the B-scans follow one another; `unknown` leaves the file's word.
+        region: Which part of the retina; `unknown` leaves the file's word.
+        pattern: How the B-scans lie; `unknown` leaves the file's word.
+        allow_constant: Accept a volume whose samples are all equal, which no scan is but an empty mask may be.
+
+    Raises:
+        VolumeReadError: Whatever is wrong, in one line that begins with the path: what was got, wanted, and the cure.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> np.save(f"{folder.name}/eye_OS.npy", np.arange(24.0).reshape(4, 2, 3))
+        >>> volume = read_volume(f"{folder.name}/eye_OS.npy", axes="depth,bscan,ascan", spacing_mm=(0.1, 0.004, 0.01))
+        >>> volume.shape, volume.spacing_mm.describe(), volume.laterality.value, volume.laterality_origin.value
+        ((2, 4, 3), '100 x 4 x 10 um (user)', 'OS', 'derived')
+        >>> folder.cleanup()
+    """
+    file, scan = _split_name(path, scan)
+    reader = find_reader(file, shown=str(path))
+    with refusing(str(path), reader.about):
+        scans = reader.scans(file, _options(reader, axes, key))
+        number = _choose(scans, scan)
+        volume = scans[number - 1].load()
+        volume = _with_eye_from_name(volume, file)
+        _check_spacing(volume, scans[number - 1].kind, spacing_mm)
+        if not allow_constant and volume.values.min() == volume.values.max():
+            raise VolumeReadError(
+                f"all {volume.values.size} samples are {volume.values.flat[0]:g}; wanted a picture of something; "
+                "the export may have failed: export it again"
+            )
+        volume = _with_users_spacing(volume, spacing_mm)
+        for name, word in (("laterality", laterality), ("slow_axis", slow_axis), ("region", region)):
+            volume = _with_users_word(volume, name, word)
+        volume = _with_users_word(volume, "pattern", pattern)
+    shown = f"{file}#{number}" if len(scans) > 1 else str(path)
+    source = dataclasses.replace(volume.source, path=shown, format=reader.name, scan=number)
+    return dataclasses.replace(volume, source=source)
+
+
+def list_scans(path: str | Path, *, axes: str | None = None, key: str | None = None) -> list[str]:
+    """Say what scans a file or folder holds, one phrase each; the first is `PATH#1`.
+
+    Raises:
+        VolumeReadError: If the headers cannot be read.
+    """
+    file, scan = _split_name(path, None)
+    reader = find_reader(file, shown=str(path))
+    with refusing(str(path), reader.about):
+        labels = [found.label for found in reader.scans(file, _options(reader, axes, key))]
+        return labels if scan is None else [labels[_choose(labels, scan) - 1]]
+
+
+def find_scans(path: str | Path) -> list[str]:
+    """Name every scan under a folder, in natural order, ready for `read_volume`.
+
+    A file, a folder that is itself a scan, and a name that does not exist come back as they are. Files whose names end
+    as scans' do are listed even where their content is none, so that they are reported and not passed over.
+
+    Raises:
+        VolumeReadError: If a folder holds nothing that looks like a scan.
+    """
+    folder, scan = _split_name(path, None)
+    with refusing(str(path), "a scan or a folder of scans"):
+        if scan is not None or not folder.is_dir():
+            return [str(path)]
+        found = _scans_under(folder)
+        if not found:
+            raise VolumeReadError(f"folder holds no scan; wanted one of {_known_formats()}; check the path")
+        return found
+
+
+def find_reader(file: Path, shown: str) -> Reader:
+    """The reader of a file or folder: the first that recognises its content, or else the ending of its name.
+
+    Raises:
+        VolumeReadError: If there is no such file, it is empty, or no reader knows it.
+    """
+    with refusing(shown, "a scan"):
+        if not file.exists():
+            raise VolumeReadError("there is no such file or folder; wanted a scan; check the path")
+        is_folder = file.is_dir()
+        if not is_folder and not file.is_file():
+            raise VolumeReadError("is neither a file nor a folder; wanted a scan; check the path")
+        beginning = b"" if is_folder else _beginning(file)
+        if not is_folder and not beginning:
+            raise VolumeReadError("is empty (0 bytes); wanted a scan; copy or export it again")
+        for reader in READERS.values():
+            if reader.recognises(file, beginning):
+                return reader
+        for reader in READERS.values():
+            if not is_folder and file.name.lower().endswith(reader.suffixes or (" ",)):
+                return reader
+        what = "folder of no known kind" if is_folder else "file of no known kind"
+        raise VolumeReadError(f"{what}; wanted one of {_known_formats()}; convert it, or name a scan inside it")
+
+
+def _known_formats() -> str:
+    return ", ".join(reader.about for reader in READERS.values())
+
+
+def _beginning(file: Path) -> bytes:
+    with file.open("rb") as stream:
+        return stream.read(_BEGINNING_BYTES)
+
+
+def _split_name(path: str | Path, scan: int | None) -> tuple[Path, int | None]:
+    """Take `#2` from the end of a name, unless a file is really called so."""
+    named = _NAMED_SCAN.fullmatch(str(path))
+    with refusing(str(path), "a scan"):
+        if named is None or Path(path).exists():
+            return Path(path), scan
+    number = int(named["scan"])
+    if scan not in {None, number}:
+        raise VolumeReadError(f"{path}: names scan {number} and scan {scan} was given; wanted one of the two; drop one")
+    return Path(named["path"]), number
+
+
+def _choose(scans: Sequence[object], scan: int | None) -> int:
+    if scan is None and len(scans) == 1:
+        return 1
+    labels = "; ".join(
+        f"#{number} {found.label if isinstance(found, Scan) else found}" for number, found in enumerate(scans[:20], 1)
+    )
+    if scan is None:
+        raise VolumeReadError(f"holds {len(scans)} scans ({labels}); wanted one; name it, as PATH#1 does")
+    if not 1 <= scan <= len(scans):
+        raise VolumeReadError(f"scan {scan} was named, and it holds {len(scans)} ({labels}); wanted one of them")
+    return scan
+
+
+def _options(reader: Reader, axes: str | None, key: str | None) -> ReadOptions:
+    for name, value in (("axes", axes), ("key", key)):
+        if value is not None and name not in reader.takes:
+            takers = ", ".join(other.name for other in READERS.values() if name in other.takes)
+            raise VolumeReadError(
+                f"is {reader.about}, which has no {name}, and {name} {value!r} was given; wanted it only for {takers}; "
+                f"drop --{name}"
+            )
+    return ReadOptions(None if axes is None else parse_axes(axes), key)
+
+
+def _with_eye_from_name(volume: Volume, file: Path) -> Volume:
+    """Take the eye from a file name such as `exam-12_OS.npy` where the file does not say."""
+    named = {Laterality.parse(word) for word in _EYE_IN_NAME.findall(file.name)}
+    if len(named) != 1:
+        return volume
+    eye = named.pop()
+    if volume.laterality is Laterality.UNKNOWN:
+        return dataclasses.replace(volume, laterality=eye, laterality_origin=Origin.DERIVED)
+    if volume.laterality is not eye:
+        return volume.with_note(f"the file says {volume.laterality}, and its name says {eye}; the file's word is used")
+    return volume
+
+
+def _check_spacing(volume: Volume, kind: Kind, users_mm: tuple[float, float, float] | None) -> None:
+    """Refuse millimetres that no such image has, unless the user vouches for others."""
+    smallest, largest = kind.plausible_mm
+    pairs = zip(AXES, volume.spacing_mm.values_mm, volume.spacing_mm.origins, strict=True)
+    wrong = [
+        axis
+        for axis, value, origin in pairs
+        if value is not None
+        and origin is not Origin.USER
+        and not smallest * (1 - _ROUNDING) <= value <= largest * (1 + _ROUNDING)
+    ]
+    if wrong and users_mm is None:
+        raise VolumeReadError(
+            f"spacing along {', '.join(wrong)} cannot be true: {volume.spacing_mm.describe()}; wanted "
+            f"{smallest * 1000:g} to {largest * 1000:g} um for this kind of image; pass --spacing-mm BSCAN DEPTH ASCAN"
+        )
+
+
+def _with_users_spacing(volume: Volume, users_mm: tuple[float, float, float] | None) -> Volume:
+    if users_mm is None:
+        return volume
+    bscan, depth, ascan = (float(value) for value in users_mm)
+    told = Spacing(bscan, depth, ascan, (Origin.USER, Origin.USER, Origin.USER))
+    before = volume.spacing_mm
+    volume = dataclasses.replace(volume, spacing_mm=told)
+    pairs = zip(before.values_mm, told.known_mm(), strict=True)
+    if any(old is not None and abs(old - new) > _SAME_SPACING * new for old, new in pairs):
+        return volume.with_note(f"spacing {told.describe()} is used; the file says {before.describe()}")
+    return volume
+
+
+def _with_users_word(volume: Volume, name: str, word: Laterality | SlowAxis | Region | ScanPattern | None) -> Volume:
+    if word is None or word == "unknown":
+        return volume
+    before, origin = getattr(volume, name), getattr(volume, f"{name}_origin")
+    changes: dict[str, Any] = {name: word, f"{name}_origin": Origin.USER}
+    volume = dataclasses.replace(volume, **changes)
+    if before not in {"unknown", word}:
+        spoken = name.replace("_", " ")
+        return volume.with_note(f"{spoken} {word} (user) is used; the file says {before} ({origin})")
+    return volume
+
+
+def _scans_under(folder: Path) -> list[str]:
+    for reader in READERS.values():
+        if reader.recognises(folder, b""):
+            return _scans_of_folder(folder)
+    found: list[str] = []
+    suffixes = tuple(suffix for reader in READERS.values() for suffix in reader.suffixes)
+    for entry in sorted(folder.iterdir(), key=_natural_order):
+        if entry.name.startswith(".") or (entry.is_dir() and entry.is_symlink()):
+            continue
+        if entry.is_dir():
+            found += _scans_under(entry)
+        elif entry.name.lower().endswith(suffixes) or _is_known(entry):
+            found.append(str(entry))
+    return found
+
+
+def _scans_of_folder(folder: Path) -> list[str]:
+    try:
+        count = len(list_scans(folder))
+    except VolumeReadError:
+        # Whoever reads it gets the sentence.
+        return [str(folder)]
+    return [str(folder)] if count == 1 else [f"{folder}#{number}" for number in range(1, count + 1)]
+
+
+def _is_known(file: Path) -> bool:
+    beginning = _beginning(file)
+    return bool(beginning) and any(reader.recognises(file, beginning) for reader in READERS.values())
+
+
+def _natural_order(path: Path) -> list[tuple[int, str]]:
+    pieces = re.split(r"(\d+)", path.name)
+    return [(int(piece), "") if piece.isdigit() else (0, piece) for piece in pieces]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from octavo.cohorts.choice import CohortChoice
 from octavo.cohorts.parts import Parts, divide, undersample_cohort
@@ -35,6 +36,11 @@ class Evaluated:
     predictions: list[Prediction]
     evaluation: Mapping[str, Any]
     by_seed: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def before_temperature(self) -> Float[np.ndarray, " exam"]:
+        """The probabilities as the networks gave them, averaged over seeds."""
+        return _before_temperature(self.models, self.predictions)
 
 
 def evaluate(run: Path, *, seed: int | None = None, prepared: Path | None = None) -> Evaluated:
@@ -68,7 +74,8 @@ def evaluate(run: Path, *, seed: int | None = None, prepared: Path | None = None
     predictions = predict_prepared(models, parts.test)
     evaluation = {**_measure(labels, patients, predictions, models), **_over_seeds(by_seed)}
     evaluation["outside_reference"] = sum(any("outside what" in text for text in one.warnings) for one in predictions)
-    evaluation["parts"] = parts.prevalences()
+    for part, counted in parts.prevalences().items():
+        evaluation |= {f"{part}_{name}": value for name, value in counted.items()}
     write_predictions(run / "predictions.csv", predictions)
     write_json(run / "evaluation.json", evaluation)
     return Evaluated(run, models, parts, parts.test, predictions, evaluation, by_seed)
@@ -108,18 +115,18 @@ def _measure(
     probabilities = np.array([one.probability for one in predictions], dtype=np.float64)
     thresholds = {"youden": predictions[0].threshold, "half": 0.5}
     found: dict[str, Any] = dict(evaluate_classifier(labels, probabilities, patients, thresholds))
-    uncalibrated = np.mean([_uncalibrated(model, predictions, k) for k, model in enumerate(models)], axis=0)
+    uncalibrated = _before_temperature(models, predictions)
     found["temperature"] = float(np.mean([model.temperature for model in models]))
     found["brier_before_temperature"] = brier(labels, uncalibrated)
     found["calibration_error_before_temperature"] = calibration_error(labels, uncalibrated)
     return found
 
 
-def _uncalibrated(model: Model, predictions: Sequence[Prediction], index: int) -> np.ndarray:
-    """Probabilities of one model as the network gave them, before its temperature."""
-    calibrated = np.array([one.by_seed[index] for one in predictions], dtype=np.float64)
-    calibrated = np.clip(calibrated, 1e-15, 1 - 1e-15)
-    return apply_temperature((np.log(calibrated) - np.log1p(-calibrated)) * model.temperature)
+def _before_temperature(models: Sequence[Model], predictions: Sequence[Prediction]) -> Float[np.ndarray, " exam"]:
+    """Undo each model's temperature, and average."""
+    each = np.array([one.by_seed for one in predictions], dtype=np.float64).clip(1e-15, 1 - 1e-15)
+    margins = (np.log(each) - np.log1p(-each)) * np.array([model.temperature for model in models])
+    return np.stack([apply_temperature(margins[:, k]) for k in range(len(models))]).mean(axis=0)
 
 
 def _over_seeds(by_seed: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -74,9 +74,10 @@ def explain_exam(
     volume = read_exam(exam)
     prepared = model.preparation.apply(volume)
     grey = torch.from_numpy(prepared.values.astype(np.float32) * np.float32(model.recipe.grey_range / 255))[None, None]
+    grey = grey.to(next(model.network.parameters()).device)
     attributions = {one.name: one(model.network, grey, TARGETS[target]) for one in explainers}
     with torch.inference_mode():
-        logits = model.network.eval()(grey).logits[0].double().numpy()
+        logits = model.network.eval()(grey).logits[0].double().cpu().numpy()
     heats = {name: _unit(prepared, attribution.coarse) for name, attribution in attributions.items()}
     mask = read_mask(exam, volume.shape) if exam.mask is not None else None
     return Explanation(

@@ -1,5 +1,6 @@
 """Trained models, as prediction and explanation use them."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,9 +59,9 @@ def load_models(run: Path, seed: int | None = None) -> list[Model]:
     if (run / MODEL).exists():
         folders = [run]
     else:
-        folders = sorted(
-            (f for f in run.glob("seed-*") if (f / MODEL).exists()), key=lambda f: int(f.name.split("-")[1])
-        )
+        # a copy that somebody keeps beside them, such as seed-100-old, is no further seed
+        seeds = {int(f.name[5:]): f for f in run.glob("seed-*") if f.name[5:].isdecimal() and (f / MODEL).exists()}
+        folders = [seeds[number] for number in sorted(seeds)]
     if seed is not None:
         folders = [folder for folder in folders if folder.name == f"seed-{seed}"]
     if not folders:
@@ -91,12 +92,20 @@ def _load(folder: Path) -> Model:
         notes.append("not calibrated: threshold 0.5 and the network's own confidence")
     if not reference.exists():
         notes.append("what this model learnt from is not known, so no scan can be told to lie outside it")
+    home = Path(os.path.abspath(folder))  # "." has no name
     return Model(
-        name=f"{folder.parent.name}/{folder.name}" if folder.name.startswith("seed-") else folder.name,
+        name=f"{home.parent.name}/{home.name}" if home.name.startswith("seed-") else home.name,
         network=network.eval(),
         recipe=recipe,
         reference=Reference.from_json(read_json(reference)) if reference.exists() else None,
-        temperature=float(chosen.get("temperature", 1.0)),
-        threshold=float(chosen.get("threshold", 0.5)),
+        temperature=_number(chosen, "temperature", 1.0, calibration),
+        threshold=_number(chosen, "threshold", 0.5, calibration),
         notes=tuple(notes),
     )
+
+
+def _number(chosen: dict[str, Any], name: str, default: float, path: Path) -> float:
+    value = chosen.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < np.inf:
+        raise OctavoError(f"{path}: {name} is {value!r}; wanted a number; copy the model again")
+    return float(value)

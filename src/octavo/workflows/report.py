@@ -100,21 +100,18 @@ def _curves(labels: np.ndarray, probabilities: np.ndarray, evaluation: Mapping[s
 
 
 def _calibration(evaluated: Evaluated, labels: np.ndarray, probabilities: np.ndarray) -> list[Section]:
-    curve = reliability_curve(labels, probabilities)
-    after = Reliability(
-        "after the temperature",
-        curve.mean_probability,
-        curve.positive_share,
-        curve.exams,
-        calibration_error(labels, probabilities),
-    )
+    curves = []
+    for name, given in (("before the temperature", evaluated.before_temperature), ("after it", probabilities)):
+        curve = reliability_curve(labels, given)
+        error = calibration_error(labels, given)
+        curves.append(Reliability(name, curve.mean_probability, curve.positive_share, curve.exams, error))
     found = evaluated.evaluation
     note = (
         f"The temperature, {found['temperature']:.3g}, was fitted on validation. Expected calibration error "
         f"{found['calibration_error_before_temperature']:.3f} before it, {found['calibration_error']:.3f} after; Brier "
         f"score {found['brier_before_temperature']:.3f} before, {found['brier']:.3f} after."
     )
-    return [calibration_section([after], note)]
+    return [calibration_section(curves, note)]
 
 
 def _prevalence(evaluated: Evaluated) -> Section:

@@ -15,7 +15,7 @@ from octavo.cohorts.manifest import Cohort
 from octavo.cohorts.parts import Parts, divide, undersample_cohort
 from octavo.cohorts.prepared import Preparer
 from octavo.cohorts.reference import Reference
-from octavo.cohorts.splits import read_split, write_split
+from octavo.cohorts.splits import Split, read_split, write_split
 from octavo.errors import OctavoError
 from octavo.files import read_json, write_json
 from octavo.metrics.calibration import apply_temperature, fit_temperature
@@ -74,6 +74,7 @@ def train(
         OctavoError: If anything is refused; what was there is left as it was.
     """
     room = find_system(system)
+    _require_seeds(seeds)
     recipe = recipe.resolved()
     exams = choice.read()
     if recipe.balance_before_split:
@@ -98,12 +99,16 @@ def train(
         return {}
     with locked(run):
         claim(run, RECIPE, content)
-        claim(run, COHORT, _identity(choice, exams))
+        identity = _identity(choice, exams)
+        if (run / COHORT).exists():
+            claim(run, COHORT, identity)
         todo = [seed for seed in seeds if not (run / f"seed-{seed}" / "finished.json").exists()]
         if not todo:
             raise OctavoError(f"{run}: this run is finished; choose another folder for a new one, or other seeds")
         training = divided()
-        write_split(training.parts.split, run / "splits.csv", overwrite=True)
+        # only now, so that a manifest whose scans cannot be used may be corrected
+        write_json(run / COHORT, identity)
+        _keep_split(run / "splits.csv", training.parts.split)
         for seed in todo:
             _log.info("seed %d: %s", seed, _sizes(training.parts))
             _train_seed(training, run / f"seed-{seed}", seed)
@@ -123,7 +128,7 @@ def _train_seed(training: _Training, folder: Path, seed: int) -> None:
         exams = PreparedExams(parts.train, recipe.grey_range, recipe.augmentation, stream)
         order = EpochOrder(labels, recipe.batch_size, recipe.balance, stream)
         if number == 0 and training.stage_one_of is not None and is_main_process():
-            _take_over(training.stage_one_of, training.content, folder, stage.name)
+            _take_over(training.stage_one_of, training, folder, stage.name)
         result = fit(
             stage,
             training_batches(exams, order, machine.workers),
@@ -140,12 +145,13 @@ def _train_seed(training: _Training, folder: Path, seed: int) -> None:
             save_model(folder / stage.name / MODEL, network.state_dict())
     if not is_main_process():
         return
-    save_model(folder / MODEL, network.state_dict())
     write_json(folder / RECIPE, training.content)
     write_json(folder / "reference.json", Reference.of(one.facts for one in parts.train).to_json())
     margins = logit_margins(network, evaluation_batches(validation, recipe.batch_size, machine.workers))
     write_json(folder / "calibration.json", calibrate(_labels(parts), margins))
     write_json(folder / "provenance.json", provenance(seed, training.hashes))
+    # the last of what prediction needs: where there are weights, there is all that belongs to them
+    save_model(folder / MODEL, network.state_dict())
     write_json(folder / "finished.json", {"seed": seed, "stages": results, **_validation(parts, margins)})
 
 
@@ -187,10 +193,30 @@ def _identity(choice: CohortChoice, exams: Cohort) -> dict[str, Any]:
     }
 
 
-def _take_over(other: Path, content: dict[str, Any], folder: Path, stage: str) -> None:
-    """Copy the first stage of another run, if its recipe differs in nothing that matters to it."""
-    before = read_json(other / RECIPE)
+def _require_seeds(seeds: tuple[int, ...]) -> None:
+    if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
+        given = " ".join(map(str, seeds)) or "none"
+        raise OctavoError(f"seeds are {given}; wanted one or more different whole numbers, none of them negative")
+
+
+def _keep_split(path: Path, split: Split) -> None:
+    """Write the split, or refuse one that would move exams between parts in the middle of a run."""
+    if path.exists() and read_split(path).content_hash != split.content_hash:
+        raise OctavoError(
+            f"{path}: this run was begun with another split than the manifest or the split file gives now; "
+            "bring the old one back, or choose another folder"
+        )
+    write_split(split, path, overwrite=True)
+
+
+def _take_over(other: Path, training: _Training, folder: Path, stage: str) -> None:
+    """Copy the first stage of another run, if it differs in nothing that matters to it: recipe, exams, split."""
+    content, before = training.content, read_json(other / RECIPE)
     different = [n for n in content if before.get(n) != content[n] and not n.startswith(("consistency", "grad_cam"))]
+    if read_json(other / COHORT).get("content_hash") != training.hashes["cohort_hash"]:
+        different.append("its exams")
+    if read_split(other / "splits.csv").content_hash != training.hashes["split_hash"]:
+        different.append("its split")
     source = other / folder.name / stage
     if different or not (source / "finished.json").exists():
         reason = f"differs in {different[0]}" if different else f"has no finished {folder.name}/{stage}"

@@ -24,9 +24,12 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# two workers with one thread each: threads that wait for one another cost more than they give
+test: export OMP_NUM_THREADS = 1
 test: lint
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
+quick: export OMP_NUM_THREADS = 1
 quick: $(READY)
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow"
 

@@ -13,6 +13,7 @@ from octavo.cohorts.dataset import (
     class_weights,
     evaluation_batches,
     training_batches,
+    validation_batches,
 )
 from octavo.cohorts.exam import Exam
 from octavo.cohorts.prepared import PreparedExam
@@ -177,16 +178,22 @@ def test_worker_processes_change_nothing(exams):
 
 
 @pytest.mark.parametrize("processes", [1, 2, 3])
-def test_evaluation_sees_every_exam_once_in_order(monkeypatch, exams, processes):
+def test_processes_that_validate_together_share_the_exams(monkeypatch, exams, processes):
     seen = []
     for rank in range(processes):
         together(monkeypatch, processes, rank)
-        loader = evaluation_batches(PreparedExams(exams), 4)
+        loader = validation_batches(PreparedExams(exams), 4)
         mine = [name for batch in loader for name in batch["exam_id"]]
         assert mine == sorted(mine, key=lambda name: int(name[1:]))
         assert len(loader.sampler) == len(mine)
         seen += mine
     assert sorted(seen) == sorted(f"e{number}" for number in range(len(exams)))
+
+
+def test_evaluation_sees_every_exam_in_order_whatever_processes_there_are(monkeypatch, exams):
+    together(monkeypatch, 2, 1)
+    seen = [name for batch in evaluation_batches(PreparedExams(exams), 4) for name in batch["exam_id"]]
+    assert seen == [f"e{number}" for number in range(len(exams))]
 
 
 def test_a_process_on_its_own_is_the_first_of_one():

@@ -121,3 +121,11 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(
+            f"octavo: {where}{error.strerror or type(error).__name__}; wanted files and folders that can be read and "
+            "written; check the path, its permissions and the space that is left",
+            file=sys.stderr,
+        )
+        return 2

@@ -41,9 +41,12 @@ class Explain(ScanOptions):
         from octavo.cohorts.scans import exams_of
 
         exams, failed = exams_of(self.scans, self.said(), self.positive)
+        from octavo.attribution import find_explainer
         from octavo.workflows.explain import explain_exam, write_explanations
         from octavo.workflows.models import load_models
 
+        for name in self.by:
+            find_explainer(name)
         model = load_models(self.folder, self.seed)[0]
         explanations = []
         for exam in exams:

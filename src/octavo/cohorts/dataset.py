@@ -150,8 +150,8 @@ def training_batches(dataset: PreparedExams, order: EpochOrder, workers: int = 0
     return DataLoader(dataset, batch_sampler=order, num_workers=workers, persistent_workers=workers > 0)
 
 
-class EveryExamOnce(Sampler[int]):
-    """All exams in order; of several processes each takes its share, none twice."""
+class OwnShare(Sampler[int]):
+    """Exams in order; of several processes that train together each takes its share, none twice."""
 
     def __init__(self, exams: int) -> None:
         self.exams = exams
@@ -163,9 +163,14 @@ class EveryExamOnce(Sampler[int]):
         return iter(range(rank(), self.exams, processes()))
 
 
+def validation_batches(dataset: PreparedExams, batch_size: int, workers: int = 0) -> DataLoader[Any]:
+    """Every exam once, shared among the processes that train together."""
+    return DataLoader(dataset, batch_size=batch_size, sampler=OwnShare(len(dataset)), num_workers=workers)
+
+
 def evaluation_batches(dataset: PreparedExams, batch_size: int, workers: int = 0) -> DataLoader[Any]:
-    """Every exam once."""
-    return DataLoader(dataset, batch_size=batch_size, sampler=EveryExamOnce(len(dataset)), num_workers=workers)
+    """Every exam once, in order, all of them here whatever processes there are."""
+    return DataLoader(dataset, batch_size=batch_size, shuffle=False, num_workers=workers)
 
 
 def rank() -> int:

@@ -242,5 +242,5 @@ def _lines(layer: np.ndarray, column: int | None, row: int | None) -> list[np.nd
 def encode_png(image: Image.Image) -> bytes:
     """A picture as the bytes of a PNG file; the same picture gives the same bytes."""
     stream = io.BytesIO()
-    image.save(stream, format="PNG", optimize=True)
+    image.save(stream, format="PNG", compress_level=6)
     return stream.getvalue()

@@ -103,7 +103,7 @@ DIFFICULTIES: dict[str, Difficulty] = {
             tilt_um=30.0,
             position_um=40.0,
             motion_um=3.0,
-            speckle_looks=8.0,
+            speckle_looks=12.0,
             noise=0.003,
         ),
         Difficulty(
@@ -127,7 +127,7 @@ DIFFICULTIES: dict[str, Difficulty] = {
             tilt_um=60.0,
             position_um=80.0,
             motion_um=5.0,
-            speckle_looks=5.0,
+            speckle_looks=7.0,
             noise=0.005,
         ),
         Difficulty(
@@ -151,7 +151,7 @@ DIFFICULTIES: dict[str, Difficulty] = {
             tilt_um=60.0,
             position_um=80.0,
             motion_um=8.0,
-            speckle_looks=3.0,
+            speckle_looks=4.5,
             noise=0.008,
         ),
     )

@@ -53,9 +53,9 @@ def fibre_course(
         closest_mm: Inside this distance of the disc's centre fibres crowd no further: they dive.
 
     Example:
-        >>> course = fibre_course(np.array([8.0]), np.array([1.0, 7.0]), (8.0, 4.0), (3.5, 4.0))
+        >>> course = fibre_course(np.array([3.5]), np.array([1.0, 7.0]), (8.0, 4.0), (3.5, 4.0))
         >>> course.angle_deg.round().ravel()
-        array([ 74., -74.])
+        array([ 60., -60.])
     """
     disc, fovea = np.array(disc_mm), np.array(fovea_mm)
     raphe = disc + (fovea - disc) / np.linalg.norm(fovea - disc) * RAPHE_MM

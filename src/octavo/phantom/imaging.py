@@ -33,6 +33,9 @@ REFLECTIVITY: dict[str, float] = {
 NERVE_HEAD = {"rnfl": 0.60, "sclera": 0.45}
 """The same on the disc: its nerve tissue is a little darker than the layer, the lamina cribrosa bright."""
 
+SPECKLE_MIX = ((0.75, 0.25), (0.8, 0.2))
+"""How much of a voxel's speckle is its own and its neighbour's, along A-scans and along depth."""
+
 WINDOW_MM = (1.28, 2.0)
 """The depth window: never less than the first, never more than the second, 20 micrometres a sample in between."""
 
@@ -168,11 +171,13 @@ def grey_values(
     """Add speckle and background, and compress to the grey values a scanner stores."""
     bscans, depth, ascans = light.shape
     looks = difficulty.speckle_looks
-    # neighbours share part of their speckle: each voxel is a mix of four independent draws
-    grain = speckle.standard_gamma(0.62 * looks, (bscans, depth + 1, ascans + 1), dtype=np.float32)
-    across = 0.75 * grain[:, :, 1:] + 0.25 * grain[:, :, :-1]
-    mixed = 0.8 * across[:, 1:] + 0.2 * across[:, :-1]
-    grey = (light + np.float32(difficulty.noise)) * mixed / np.float32(0.62 * looks)
+    # each voxel mixes four draws, shared with its neighbours; a mix averages, so the draws have fewer looks
+    (own_ascan, next_ascan), (own_depth, next_depth) = SPECKLE_MIX
+    shape = looks * (own_ascan**2 + next_ascan**2) * (own_depth**2 + next_depth**2)
+    grain = speckle.standard_gamma(shape, (bscans, depth + 1, ascans + 1), dtype=np.float32)
+    across = own_ascan * grain[:, :, 1:] + next_ascan * grain[:, :, :-1]
+    mixed = own_depth * across[:, 1:] + next_depth * across[:, :-1]
+    grey = (light + np.float32(difficulty.noise)) * mixed / np.float32(shape)
     np.power(grey, np.float32(recording.contrast), out=grey)
     grey *= (205.0 * recording.gain * recording.bscan_gain).astype(np.float32)[:, None, None]
     return np.clip(np.rint(grey), 0, 255).astype(np.uint8)

@@ -3,8 +3,13 @@
 import csv
 import io
 import logging
+import signal
+import sys
+import threading
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +19,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from torch.utils.data import DataLoader
 
+from octavo.errors import OctavoError
 from octavo.files import read_json, write_json, write_text
 from octavo.training.archives import load_archive
 from octavo.training.checkpoints import BEST, LAST, AtomicCheckpointIO, KeepBestAndLast
@@ -61,7 +67,12 @@ def fit(
         validation: Batches to stop by.
         folder: The stage's folder.
         machine: Where to train.
+
+    Raises:
+        OctavoError: If there are fewer validation exams than processes.
+        LossNotFiniteError: If a loss or a weight stops being a number; the checkpoint of before stays.
     """
+    _require_exams_for_all(validation, machine)
     checkpoints = folder / "checkpoints"
     if not (folder / "finished.json").exists():
         checkpoints.mkdir(parents=True, exist_ok=True)
@@ -70,8 +81,9 @@ def fit(
         table = EpochTable(folder / "metrics.csv")
         last = checkpoints / LAST
         if not (last.exists() and _was_over(last, stage.max_epochs, stage.patience)):
+            stage.task.train()  # a network that was loaded for prediction would learn without dropout, and nobody be told
             trainer = _trainer(folder, [table, keeper], stage.max_epochs, machine)
-            with warnings.catch_warnings():
+            with _interruptible(), warnings.catch_warnings():
                 warnings.filterwarnings("ignore", module="lightning")
                 trainer.fit(stage.task, train, validation, ckpt_path=last if last.exists() else None, weights_only=True)
             if not trainer.is_global_zero:
@@ -135,6 +147,31 @@ def _was_over(last: Path, max_epochs: int, patience: int) -> bool:
     return state["epoch"] + 1 >= max_epochs or state["epoch"] - best["best_epoch"] >= patience
 
 
+def _require_exams_for_all(validation: DataLoader[Any], machine: Machine) -> None:
+    """Refuse what would leave a process without validation: it would wait for the others for ever."""
+    exams, processes = len(validation.dataset), machine.devices * machine.num_nodes  # type: ignore[arg-type]
+    if exams < processes:
+        raise OctavoError(
+            f"the validation part has {exams} exams for {processes} processes; wanted at least one each; "
+            "use fewer devices, or give validation a larger fraction"
+        )
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Lightning turns Ctrl-C into exit code 1 and leaves it switched off; within the block it stays what it is."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as stop:
+        if isinstance(stop.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, handler)
+
+
 def _trainer(folder: Path, callbacks: list[Callback], max_epochs: int, machine: Machine) -> Trainer:
     from lightning.pytorch.loggers import TensorBoardLogger
 
@@ -154,7 +191,7 @@ def _trainer(folder: Path, callbacks: list[Callback], max_epochs: int, machine: 
         callbacks=callbacks,
         plugins=[AtomicCheckpointIO()],
         logger=TensorBoardLogger(folder, name="", version="tensorboard") if machine.tensorboard else False,
-        enable_progress_bar=machine.progress,
+        enable_progress_bar=machine.progress == "bar" or (machine.progress == "auto" and sys.stderr.isatty()),
         enable_model_summary=False,
         enable_checkpointing=True,
         num_sanity_val_steps=0,

@@ -1,6 +1,7 @@
 """Where to train. Nothing here changes what is learnt, only where and how fast."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Machine:
     """Lightning's precision; auto is bf16-mixed on a GPU that has it and 32-true elsewhere."""
     workers: int = 0
     """Processes that prepare batches."""
-    progress: bool = False
-    """Show a progress bar rather than a line per epoch."""
+    progress: Literal["auto", "bar", "lines"] = "auto"
+    """A progress bar, or a line per epoch; auto shows the bar where someone is watching a terminal."""
     tensorboard: bool = True
     """Write TensorBoard logs beside metrics.csv."""

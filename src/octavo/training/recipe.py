@@ -1,6 +1,7 @@
 """Recipes: frozen dataclasses that build a run, to JSON and back with every misspelt field refused."""
 
 import dataclasses
+import math
 import types
 import typing
 from typing import Any, TypeVar
@@ -50,6 +51,20 @@ def recipe_from_json(kind: type[RecipeType], content: dict[str, Any], where: str
     return kind(**values)
 
 
+def require_choices(recipe: Any) -> None:
+    """Refuse values that are none of their field's choices, for recipes that are made in Python.
+
+    What comes from JSON or the shell has been checked; a misspelt choice would otherwise do nothing, or fail hours later.
+
+    Raises:
+        OctavoError: If there is one, naming the nearest.
+    """
+    for name, hint in typing.get_type_hints(type(recipe)).items():
+        value, choices = getattr(recipe, name), typing.get_args(hint)
+        if typing.get_origin(hint) is typing.Literal and value not in choices:
+            raise OctavoError(f"{name}: {unknown_name('a choice', value, map(str, choices))}")
+
+
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value):
         return recipe_to_json(value)
@@ -71,13 +86,16 @@ def _typed(hint: Any, value: Any, where: str) -> Any:
         return value
     if origin is tuple:
         if not isinstance(value, list) or (Ellipsis not in arguments and len(value) != len(arguments)):
-            raise OctavoError(f"{where} is {value!r}; wanted a list of {len(arguments)} values")
+            wanted = "a list" if Ellipsis in arguments else f"a list of {len(arguments)} values"
+            raise OctavoError(f"{where} is {value!r}; wanted {wanted}")
         kinds = arguments[:1] * len(value) if Ellipsis in arguments else arguments
         return tuple(_typed(kind, item, where) for kind, item in zip(kinds, value, strict=True))
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         if not isinstance(value, dict):
             raise OctavoError(f"{where} is {value!r}; wanted an object")
         return recipe_from_json(hint, value, where)
+    if hint is float and isinstance(value, float) and not math.isfinite(value):
+        raise OctavoError(f"{where} is {value}; wanted a finite number")
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):

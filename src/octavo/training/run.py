@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import platform
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,16 +12,16 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from octavo.errors import OctavoError
-from octavo.files import read_json, sweep_half_written, write_json
+from octavo.files import atomic_writer, read_json, sweep_half_written, write_json
 
 RECIPE = "recipe.json"
 COHORT = "cohort.json"
 MODEL = "model.safetensors"
-_PACKAGES = ("octavo", "torch", "lightning", "numpy", "scipy", "nibabel", "pydicom", "pillow", "safetensors")
+_PACKAGES = ("octavo", "torch", "lightning", "numpy", "scipy", "pydicom", "pillow", "safetensors")
 
 
 def is_main_process() -> bool:
@@ -31,27 +32,38 @@ def is_main_process() -> bool:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a run folder for writing; what a killed writer left half-written is swept away.
+    """Hold a run folder for writing.
 
-    The lock belongs to the process and goes with it, however it ends.
+    The lock belongs to the process and goes with it, however it ends. Nothing is written to a folder that is no run.
 
     Raises:
-        OctavoError: If another process holds it.
+        OctavoError: If another process holds it, or it cannot be written, or it holds something that is no run.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / ".lock", "w") as lock:
+    if folder.is_dir() and not (folder / RECIPE).exists():
+        _refuse_strangers(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = open(folder / ".lock", "w")  # noqa: SIM115  (closed below, which gives the lock back)
+    except OSError as error:
+        raise OctavoError(f"{folder}: cannot be written ({error.strerror}); choose another folder") from None
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             raise OctavoError(
                 f"{folder}: another process is writing this run; wait for it, or choose another folder"
             ) from None
-        sweep_half_written(folder)
+        except OSError as error:
+            raise OctavoError(
+                f"{folder}: cannot be locked ({error.strerror}); choose a folder on a disk that has locks"
+            ) from None
         yield
 
 
 def claim(folder: Path, name: str, wanted: dict[str, Any]) -> None:
-    """Take a folder for what is wanted: a new run, or the same one to be gone on with.
+    """Take a folder for what is wanted: a new run, or the same one to be gone on with; call it only under the lock.
+
+    What a killed writer left half-written is swept away.
 
     Args:
         folder: The run's folder.
@@ -72,21 +84,24 @@ def claim(folder: Path, name: str, wanted: dict[str, Any]) -> None:
                 f"{folder}: this run was begun with {field} {before.get(field)!r}, now {plain.get(field)!r}; "
                 "repeat the first command to go on with it, or choose another folder"
             )
-        return
-    strangers = [entry.name for entry in sorted(folder.iterdir()) if entry.name not in {".lock", RECIPE, COHORT}]
+    else:
+        _refuse_strangers(folder)
+        write_json(stored, wanted)
+    sweep_half_written(folder)
+
+
+def _refuse_strangers(folder: Path) -> None:
+    """Refuse a folder with anything in it but the first files of a run, whole or half-written."""
+    own = (".lock", RECIPE, COHORT)
+    strangers = sorted(entry.name for entry in folder.iterdir() if entry.name.partition(".tmp-")[0] not in own)
     if strangers:
         raise OctavoError(f"{folder}: holds {strangers[0]!r} and is not a run; choose an empty or new folder")
-    write_json(stored, wanted)
 
 
 def save_model(path: Path, state: dict[str, Tensor]) -> None:
     """Write weights as safetensors, atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}.tmp-{os.getpid()}")
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}, beside)
-    with open(beside, "rb") as file:
-        os.fsync(file.fileno())
-    os.replace(beside, path)
+    with atomic_writer(path) as file:
+        file.write(save({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}))
 
 
 def load_model(path: Path) -> dict[str, Tensor]:
@@ -114,7 +129,7 @@ def provenance(seed: int, hashes: dict[str, str]) -> dict[str, Any]:
     return {
         **hashes,
         "seed": seed,
-        "command": " ".join(["octavo", *sys.argv[1:]]),
+        "command": shlex.join(["octavo", *sys.argv[1:]]),
         "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in _PACKAGES}},
         "machine": {
             "system": platform.system(),

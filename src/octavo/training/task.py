@@ -61,7 +61,14 @@ class Task(LightningModule):
         """The mean cost of a batch."""
         losses = self._finite(self.losses(batch), batch)
         for name, values in losses.items():
-            self.log(f"train_{name}", values.detach().mean(), on_step=False, on_epoch=True, batch_size=len(values))
+            self.log(
+                f"train_{name}",
+                values.detach().mean(),
+                on_epoch=True,
+                on_step=False,
+                batch_size=len(values),
+                sync_dist=True,
+            )
         return losses["loss"].mean()
 
     def on_validation_epoch_start(self) -> None:
@@ -83,10 +90,14 @@ class Task(LightningModule):
     def _finite(self, losses: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
         bad = ~torch.isfinite(losses["loss"].detach())
         if bool(bad.any()):
-            exam = batch["exam_id"][int(bad.nonzero()[0])]
+            # batch statistics spread one exam's NaN over its whole batch: look for the exam that brought it
+            poisoned = ~torch.isfinite(batch["volume"]).flatten(1).all(dim=1)
+            blamed = poisoned if bool(poisoned.any()) else bad
+            exams = [exam for exam, is_blamed in zip(batch["exam_id"], blamed.tolist(), strict=True) if is_blamed]
             raise LossNotFiniteError(
-                f"exam {exam}: the loss is {losses['loss'][bad][0].item()} in epoch {self.current_epoch}; wanted a finite "
-                "number; look at this scan, or lower the learning rate; nothing of this epoch was saved"
+                f"exam{'s' * (len(exams) > 1)} {', '.join(exams)}: the loss is {losses['loss'][bad][0].item()} in epoch "
+                f"{self.current_epoch}; wanted a finite number; look at this scan, or lower the learning rate; nothing of "
+                "this epoch was saved"
             )
         return losses
 

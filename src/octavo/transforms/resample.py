@@ -86,11 +86,15 @@ def resample_values(
 def resample(volume: Volume, shape: tuple[int, int, int]) -> Volume:
     """Resample a scan to a shape; its extent in millimetres stays what it was.
 
+    Raises:
+        OctavoError: If a wanted size is not positive.
+
     Example:
         >>> from octavo.volume import Spacing
         >>> coarse = resample(Volume(np.ones((4, 6, 8)), Spacing(0.1, 0.1, 0.1)), (2, 6, 4))
         >>> coarse.shape, coarse.spacing_mm.bscan
         ((2, 6, 4), 0.2)
     """
+    values = resample_values(volume.values, shape)
     factors = [old / new for old, new in zip(volume.shape, shape, strict=True)]
-    return volume.with_values(resample_values(volume.values, shape), volume.spacing_mm.scaled(*factors))
+    return volume.with_values(values, volume.spacing_mm.scaled(*factors))

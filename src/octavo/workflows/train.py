@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from octavo.cohorts.choice import CohortChoice
-from octavo.cohorts.dataset import EpochOrder, PreparedExams, evaluation_batches, training_batches
+from octavo.cohorts.dataset import EpochOrder, PreparedExams, evaluation_batches, training_batches, validation_batches
 from octavo.cohorts.manifest import Cohort
 from octavo.cohorts.parts import Parts, divide, undersample_cohort
 from octavo.cohorts.prepared import Preparer
@@ -77,6 +77,7 @@ def train(
     _require_seeds(seeds)
     recipe = recipe.resolved()
     exams = choice.read()
+    split = read_split(choice.split) if choice.split else None
     if recipe.balance_before_split:
         exams = undersample_cohort(exams, recipe.split_seed)
     content = {"system": system, **recipe_to_json(recipe)}
@@ -84,7 +85,6 @@ def train(
     recipe.build_network()  # refuses an impossible recipe before anything is written
 
     def divided() -> _Training:
-        split = read_split(choice.split) if choice.split else None
         fractions, seed = recipe.split_fractions, recipe.split_seed
         parts = divide(
             exams, preparer, split=split, fractions=fractions, seed=seed, progress=_progress(len(exams.exams))
@@ -132,7 +132,7 @@ def _train_seed(training: _Training, folder: Path, seed: int) -> None:
         result = fit(
             stage,
             training_batches(exams, order, machine.workers),
-            evaluation_batches(validation, recipe.batch_size, machine.workers),
+            validation_batches(validation, recipe.batch_size, machine.workers),
             folder / stage.name,
             machine,
         )

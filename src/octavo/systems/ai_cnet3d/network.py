@@ -84,7 +84,7 @@ class AICNet3D(nn.Module):
             raise OctavoError(unknown_name("a pooling of AI-CNet3D", pooling, POOLINGS))
         if not 1 <= placement[0] < placement[1] <= len(KERNELS):
             raise OctavoError(f"placement is {placement}; wanted two different convolutions of 1 to 5, in order")
-        if channels % heads or channels % 2:
+        if min(channels, heads) < 1 or channels % heads or channels % 2:
             raise OctavoError(f"{channels} channels cannot be shared by {heads} heads; wanted an even multiple of them")
         self.attention = attention
         self.size = size

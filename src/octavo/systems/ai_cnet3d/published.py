@@ -7,6 +7,7 @@ same names, so which of the two it is has to be said.
 import logging
 import re
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -34,6 +35,12 @@ _EPA_PARTS = {
     "epa_block.out_proj": "spatial_out",
     "epa_block.out_proj2": "channel_out",
 }
+_PLACED = "attended tokens are put back in their own places; the published program added them to other voxels"
+_DIFFERENCES = {
+    "neuron-axon": _PLACED,
+    "hemiretinal-neuron-axon": _PLACED,
+    "epa": "spatial attention is put back token by token; the published program interleaves heads and tokens there",
+}
 _UNUSED = re.compile(r"(^|\.)(CARE_layer\.|norm3\.|norm4\.|epa_block\.F\.|num_batches_tracked$)")
 
 
@@ -43,8 +50,8 @@ def load_published_checkpoint(
     """Build an AI-CNet3D with the weights of a published checkpoint (attention after convolutions 2 and 4).
 
     The network pools as the published program does and wants grey values 0 to 255 (`grey_range=255`, `intensity="stored"`).
-    For hemiretinal files it gives the same probabilities and CARE. For neuron-axon and hemiretinal-neuron-axon files the
-    attended tokens are put back where they came from, which the published program does not do.
+    For hemiretinal files it gives the same probabilities and CARE. For neuron-axon, hemiretinal-neuron-axon and epa files
+    the attended tokens are put back where they came from, which the published program does not do; a warning says so.
 
     Args:
         path: A file by `torch.save`; read with `weights_only=True`.
@@ -55,16 +62,16 @@ def load_published_checkpoint(
         The network, in evaluation mode.
 
     Raises:
-        OctavoError: If the file is not readable, or its names or shapes are not those of the variant.
+        OctavoError: If the file is not readable, its names or shapes are not those of the variant, or a weight is not a
+            number.
     """
     variants = ("hemiretinal", "neuron-axon", "hemiretinal-neuron-axon", "epa", "none")
     if attention not in variants:
         raise OctavoError(unknown_name("a published variant", attention, variants))
     path = Path(path)
     archive = load_archive(path)
-    published = archive.get("model_state_dict", archive)
     state = {}
-    for name, tensor in published.items():
+    for name, tensor in _weights(archive, path).items():
         plain = name.removeprefix("module.")
         if not _UNUSED.search(plain):
             state[_renamed(plain, attention, path)] = tensor
@@ -74,13 +81,25 @@ def load_published_checkpoint(
         own = network.state_dict()
         for name, tensor in state.items():
             own[name].copy_(tensor.reshape(own[name].shape))
-    if attention in {"neuron-axon", "hemiretinal-neuron-axon"}:
-        _log.warning(
-            "%s: attended tokens are put back in their own places; the published program added them to other voxels, so "
-            "probabilities differ from its own",
-            path.name,
-        )
+    if attention in _DIFFERENCES:
+        _log.warning("%s: %s, so probabilities differ from its own", path.name, _DIFFERENCES[attention])
     return network.eval()
+
+
+def _weights(archive: dict[str, Any], path: Path) -> dict[str, Tensor]:
+    weights = archive.get("model_state_dict", archive)
+    if not isinstance(weights, dict) or not weights or not all(isinstance(name, str) for name in weights):
+        raise OctavoError(
+            f"{path.name}: holds no named weights; wanted `model_state_dict`, as the published program saves"
+        )
+    for name, tensor in weights.items():
+        if not isinstance(tensor, Tensor):
+            raise OctavoError(f"{path.name}: {name!r} is a {type(tensor).__name__}; wanted a tensor")
+        if not bool(torch.isfinite(tensor).all()):
+            raise OctavoError(
+                f"{path.name}: weight {name!r} is not finite; wanted the file of a training that went well"
+            )
+    return weights
 
 
 def _renamed(name: str, attention: str, path: Path) -> str:

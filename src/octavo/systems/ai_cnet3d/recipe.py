@@ -1,11 +1,13 @@
 """The recipe of an AI-CNet3D run."""
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from octavo.cohorts.augmentation import Augmentation
 from octavo.cohorts.preparation import Preparation
 from octavo.errors import OctavoError
+from octavo.training.recipe import require_choices
 
 if TYPE_CHECKING:
     from octavo.systems.ai_cnet3d.network import AICNet3D
@@ -69,12 +71,17 @@ class AICNet3DRecipe:
     Grad-CAM. Patients are never divided between parts all the same."""
 
     def __post_init__(self) -> None:
+        require_choices(self)
         if not 0 <= self.consistency_weight <= 1:
             raise OctavoError(f"consistency weight is {self.consistency_weight}; wanted 0 to 1")
         if min(self.batch_size, self.epochs, self.patience, self.consistency_epochs, self.consistency_patience) < 1:
             raise OctavoError("batch size, epochs and patience must be at least 1")
-        if not self.learning_rate > 0:
-            raise OctavoError(f"learning rate is {self.learning_rate}; wanted a positive number")
+        for name in ("learning_rate", "grey_range"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise OctavoError(f"{name.replace('_', ' ')} is {getattr(self, name)}; wanted a positive number")
+        for name in ("shuffle_seed", "split_seed"):
+            if not 0 <= getattr(self, name) < 2**63:
+                raise OctavoError(f"{name.replace('_', ' ')} is {getattr(self, name)}; wanted 0 to 2^63 - 1")
 
     def resolved(self) -> "AICNet3DRecipe":
         """The recipe with everything that `published_protocol` implies written out."""

@@ -57,7 +57,7 @@ def read_json(path: Path) -> dict[str, object]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise OctavoError(f"{path}: there is no such file") from None
+        raise OctavoError(f"{path}: there is no such file; wanted a JSON object; check the path") from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise OctavoError(f"{path}: cannot be read as JSON ({type(error).__name__}); wanted a JSON object") from None
     if not isinstance(content, dict):

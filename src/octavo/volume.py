@@ -259,7 +259,10 @@ class Volume:
             raise OctavoError(f"values are of type {values.dtype}; wanted whole or floating-point numbers")
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             bad = int(values.size - np.isfinite(values).sum())
-            raise OctavoError(f"{bad} of {values.size} values are not finite numbers (NaN or infinite); wanted none")
+            raise OctavoError(
+                f"{bad} of {values.size} values are not finite numbers (NaN or infinite); wanted none; "
+                "export the scan again, or replace them"
+            )
         frozen = values.view()
         frozen.flags.writeable = False
         object.__setattr__(self, "values", frozen)

@@ -1,6 +1,6 @@
 """Bad input, one kind after the other: one line, exit code 2, no traceback, and whatever was there stays as it was."""
 
-import gzip
+import functools
 import json
 import shutil
 import signal
@@ -74,12 +74,19 @@ def refused(place, capsys, words, says, lines=1):
         assert line.startswith("octavo: ")
         assert "Traceback" not in line
         assert len(line) < 700
+        assert "; " in line, line  # never the complaint alone
     assert says in told.err, told.err
-    assert ";" in errors[0]  # got; wanted; cure
     assert told.out == ""
     assert everything(place) == before
     assert folders(place) == before_folders
     return errors
+
+
+def refused_with_a_cure(*call, **options):
+    """Got; wanted; cure."""
+    (line,) = refused(*call, **options)
+    assert line.count("; ") >= 2, line
+    return line
 
 
 def truncated_npy(path):
@@ -130,16 +137,23 @@ def npy_bomb(path):
     path.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + b"\0" * 100)
 
 
-def gzip_bomb(path):
-    """A few hundred kilobytes that unpack to several hundred megabytes of zeros."""
-    write_volume(Volume(eye().astype(np.uint8), Spacing(0.1, 0.004, 0.01)), path)
-    header = bytearray(gzip.decompress(path.read_bytes())[:352])
+@functools.cache
+def squeezed_zeros():
+    """A beginning and 330 MiB of zeros in a few hundred kilobytes; the beginning is a NIfTI header that fits them."""
+    header = bytearray(352)
+    struct.pack_into("<i", header, 0, 348)
     struct.pack_into("<8h", header, 40, 3, 700, 700, 700, 1, 1, 1, 1)
-    squeeze = zlib.compressobj(9, zlib.DEFLATED, 31)
+    struct.pack_into("<2h", header, 70, 2, 8)
+    struct.pack_into("<8f", header, 76, 1, 0.1, 0.004, 0.01, 1, 1, 1, 1)
+    struct.pack_into("<3f", header, 108, 352, 1, 0)
+    header[344:348] = b"n+1\0"
+    squeeze = zlib.compressobj(1, zlib.DEFLATED, 31)
     zeros = bytes(2**20)
-    path.write_bytes(
-        squeeze.compress(bytes(header)) + b"".join(squeeze.compress(zeros) for _ in range(330)) + squeeze.flush()
-    )
+    return squeeze.compress(bytes(header)) + b"".join(squeeze.compress(zeros) for _ in range(330)) + squeeze.flush()
+
+
+def gzip_bomb(path):
+    path.write_bytes(squeezed_zeros())
 
 
 def objects(path):
@@ -147,21 +161,25 @@ def objects(path):
 
 
 BAD_SCANS = {
-    "truncated .npy": ("scan.npy", truncated_npy, "scan.npy"),
-    "truncated DICOM": ("scan.dcm", truncated_dicom, "scan.dcm"),
-    "truncated .vol": ("scan.vol", truncated_vol, "scan.vol"),
-    "truncated NIfTI": ("scan.nii.gz", truncated_nifti, "scan.nii.gz"),
-    "truncated TIFF": ("scan.tif", truncated_tiff, "scan.tif"),
+    "truncated .npy": ("scan.npy", truncated_npy, "holds 718 bytes of voxels; wanted the 768 that its header"),
+    "truncated DICOM": ("scan.dcm", truncated_dicom, "holds 468 bytes of pixels; wanted the 768 that its header"),
+    "truncated .vol": ("scan.vol", truncated_vol, "holds 468 bytes of voxels; wanted the 768 that its header"),
+    "truncated NIfTI": (
+        "scan.nii.gz",
+        truncated_nifti,
+        "wanted a NIfTI file (.nii, .nii.gz); the file may be cut short",
+    ),
+    "truncated TIFF": ("scan.tif", truncated_tiff, "reaches beyond the end of the file; wanted a complete TIFF"),
     "empty": ("scan.dcm", lambda path: path.write_bytes(b""), "is empty (0 bytes); wanted a scan"),
-    "text named .dcm": ("scan.dcm", lambda path: path.write_text("Dear colleague,\n" * 40), "scan.dcm"),
-    "text named .npy": ("scan.npy", lambda path: path.write_text("1 2 3\n"), "scan.npy"),
+    "text named .dcm": ("scan.dcm", lambda path: path.write_text("Dear colleague,\n" * 40), "wanted a DICOM file"),
+    "text named .npy": ("scan.npy", lambda path: path.write_text("1 2 3\n"), "wanted a .npy or .npz file"),
     "NaN": ("scan.npy", nan_volume, "1 of 768 values are not finite numbers"),
     "constant": ("scan.npy", lambda path: np.save(path, np.full((4, 12, 16), 7, np.uint8)), "all 768 samples are 7"),
-    "shape lie": ("scan.npy", header_that_lies, "scan.npy"),
-    "shape lie in .vol": ("scan.vol", vol_that_lies, "scan.vol"),
-    "bomb in a header": ("scan.npy", npy_bomb, "scan.npy"),
-    "bomb in gzip": ("scan.nii.gz", gzip_bomb, "scan.nii.gz"),
-    "objects": ("scan.npy", objects, "object"),
+    "shape lie": ("scan.npy", header_that_lies, "holds 768 bytes of voxels; wanted the 12288 that its header promises"),
+    "shape lie in .vol": ("scan.vol", vol_that_lies, "header promises 10000000 x 12 x 16 voxels; wanted at most"),
+    "bomb in a header": ("scan.npy", npy_bomb, "header promises 1000000 x 1000 x 1000 voxels; wanted at most"),
+    "bomb in gzip": ("scan.nii.gz", gzip_bomb, "promise 343000000 bytes of voxels; wanted at most 200 times as many"),
+    "objects": ("scan.npy", objects, "array holds Python objects, which could run code; wanted plain numbers"),
 }
 BAD = pytest.mark.parametrize(("name", "write", "says"), BAD_SCANS.values(), ids=BAD_SCANS)
 
@@ -169,28 +187,28 @@ BAD = pytest.mark.parametrize(("name", "write", "says"), BAD_SCANS.values(), ids
 @BAD
 def test_inspect_refuses_a_bad_scan(place, capsys, name, write, says):
     write(place / name)
-    refused(place, capsys, ["inspect", name], says)
+    refused_with_a_cure(place, capsys, ["inspect", name], says)
 
 
 @BAD
 def test_convert_refuses_a_bad_scan_and_writes_nothing(place, capsys, name, write, says):
     write(place / name)
-    refused(place, capsys, ["convert", name, "new.npz"], says)
-    refused(place, capsys, ["convert", name, "good.npz", "--overwrite"], says)
+    refused_with_a_cure(place, capsys, ["convert", name, "new.npz"], says)
+    refused_with_a_cure(place, capsys, ["convert", name, "good.npz", "--overwrite"], says)
 
 
 @BAD
 def test_predict_refuses_a_bad_scan_and_leaves_older_answers(place, capsys, name, write, says):
     write(place / name)
     words = ["predict", "model", name, "--out", "older.csv", "--overwrite"]
-    (line,) = refused(place, capsys, words, says)
+    line = refused_with_a_cure(place, capsys, words, says)
     assert line.startswith("octavo: scan: ")
 
 
 @BAD
 def test_explain_refuses_a_bad_scan_and_makes_no_folder(place, capsys, name, write, says):
     write(place / name)
-    refused(place, capsys, ["explain", "model", name, "--out", "maps"], says)
+    refused_with_a_cure(place, capsys, ["explain", "model", name, "--out", "maps"], says)
 
 
 @BAD

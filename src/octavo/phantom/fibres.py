@@ -41,7 +41,7 @@ def fibre_course(
     disc_mm: tuple[float, float],
     fovea_mm: tuple[float, float],
     *,
-    closest_mm: float = 0.8,
+    closest_mm: float = 1.0,
 ) -> FibreCourse:
     """Trace the fibres of a right eye, superior first.
 

@@ -55,7 +55,7 @@ def load_models(run: Path, seed: int | None = None) -> list[Model]:
         OctavoError: If there is no model, or its recipe or weights do not fit.
     """
     if not run.is_dir():
-        raise OctavoError(f"{run}: there is no such folder; wanted a finished run")
+        raise OctavoError(f"{run}: there is no such folder; wanted a finished run; check the path")
     if (run / MODEL).exists():
         folders = [run]
     else:

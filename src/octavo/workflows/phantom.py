@@ -1,11 +1,11 @@
 """Write a cohort of synthetic eyes: scans, their planted truth, and the manifest that ties them together."""
 
-import dataclasses
 import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from octavo.errors import OctavoError
 from octavo.files import atomic_writer, read_json, sweep_half_written, write_bytes, write_json
 from octavo.formats import write_volume
 from octavo.phantom import VERSION, PhantomExam, PhantomEye, plan_cohort
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 RECIPE = "phantom.json"
 """What a folder of phantoms was made from."""
@@ -184,15 +187,12 @@ def draw_preview(exam: PhantomExam, eye: PhantomEye) -> bytes:
 
     The eye is shown in right-eye orientation, with a line around the tissue that was thinned.
     """
-    from PIL import Image
-
     from octavo.anatomy import flip, flips_to_right_eye, to_right_eye
     from octavo.figures.en_face import picture_en_face
-    from octavo.figures.framing import encode_png
-    from octavo.figures.overlay import picture_bscan
+    from octavo.figures.framing import PictureStyle
+    from octavo.figures.overlay import picture_bscan, readable_depth_magnification
 
-    volume = to_right_eye(dataclasses.replace(eye.volume, source=dataclasses.replace(eye.volume.source, path="")))
-    flips = flips_to_right_eye(eye.volume)
+    volume, flips = to_right_eye(eye.volume), flips_to_right_eye(eye.volume)
     mask = flip(eye.thinned, flips) if eye.thinned.any() else None
     rows = [eye.disc_centre[0], eye.fovea[0]]
     if flips.bscan:
@@ -200,13 +200,35 @@ def draw_preview(exam: PhantomExam, eye: PhantomEye) -> bytes:
     if mask is not None:
         rows[1] = float(mask.sum(axis=(1, 2)).argmax())
     disease = f"severity {eye.severity:.2f}, {' and '.join(eye.bundles)}" if eye.glaucoma else "healthy"
-    notes = [f"phantom, {disease}, cup-to-disc ratio {eye.cup_ratio:.2f}"]
+    notes = [f"Phantom: {disease}, cup-to-disc ratio {eye.cup_ratio:.2f}."]
+    magnification = readable_depth_magnification(volume.spacing_mm, volume.shape)
+    style = PictureStyle(width_px=560, depth_magnification=magnification)
+    chosen = sorted({round(row) for row in rows})
     pictures = [
-        picture_bscan(volume, round(row), mask=mask, mask_name="thinned tissue", exam_id=exam.exam_id, notes=notes)
-        for row in rows
+        picture_bscan(volume, row, mask=mask, mask_name="thinned tissue", exam_id=exam.exam_id, style=style)
+        for row in chosen
     ]
-    pictures.append(picture_en_face(volume, mask=mask, mask_name="thinned tissue", exam_id=exam.exam_id, notes=notes))
-    canvas = Image.new("RGB", (max(each.width for each in pictures), sum(each.height for each in pictures)), "white")
+    pictures.append(
+        picture_en_face(
+            volume,
+            mask=mask,
+            mask_name="thinned tissue",
+            exam_id=exam.exam_id,
+            notes=notes,
+            marked_bscans=chosen,
+            style=PictureStyle(width_px=560),
+        )
+    )
+    return _below_one_another(pictures)
+
+
+def _below_one_another(pictures: Sequence["Image.Image"]) -> bytes:
+    from PIL import Image
+
+    from octavo.figures.framing import encode_png
+
+    size = (max(each.width for each in pictures), sum(each.height for each in pictures))
+    canvas = Image.new("RGB", size, pictures[0].getpixel((0, pictures[0].height - 1)))
     top = 0
     for picture in pictures:
         canvas.paste(picture, (0, top))

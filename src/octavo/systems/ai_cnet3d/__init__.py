@@ -7,10 +7,9 @@ _HOMES = {
     "Output": "network",
     "AICNet3DRecipe": "recipe",
     "load_published_checkpoint": "published",
-    "stages": "stages",
 }
 
-__all__ = ["AICNet3D", "AICNet3DRecipe", "Output", "load_published_checkpoint", "stages"]
+__all__ = ["AICNet3D", "AICNet3DRecipe", "Output", "load_published_checkpoint"]
 
 
 def __getattr__(name: str) -> object:

@@ -15,7 +15,7 @@ from octavo.cohorts.exam import Exam, read_exam
 from octavo.cohorts.reference import OUTSIDE, PHANTOMS
 from octavo.errors import OctavoError
 from octavo.formats import read_volume, write_volume
-from octavo.volume import Laterality, Spacing
+from octavo.volume import Laterality, SlowAxis, Spacing
 from octavo.workflows.explain import explain_exam, write_explanations
 from octavo.workflows.models import load_models
 from octavo.workflows.predict import predict
@@ -87,6 +87,16 @@ def test_agreement_is_that_of_the_two_maps_on_the_networks_grid(explanation):
     assert explanation.numbers["agreement_mse"] == pytest.approx(np.mean((care - cam) ** 2), rel=1e-4)
     pearson = np.corrcoef(care.ravel(), cam.ravel())[0, 1]
     assert explanation.numbers["agreement_pearson"] == pytest.approx(pearson, abs=1e-4)
+
+
+def test_heat_is_the_networks_map_turned_back_to_the_eye_as_stored(explanation):
+    """A left eye that starts superior: what the network saw first along A-scans lies last in the file."""
+    assert explanation.volume.slow_axis is SlowAxis.SUPERIOR_TO_INFERIOR
+    for name, heat in explanation.heats.items():
+        coarse = torch.from_numpy(explanation.attributions[name].coarse)[None, None]
+        fine = torch.nn.functional.interpolate(coarse, size=heat.shape, mode="trilinear")[0, 0].numpy()
+        np.testing.assert_allclose(heat, fine[:, :, ::-1], atol=1e-5)
+        assert not np.allclose(heat, fine[::-1, :, ::-1], atol=0.05)
 
 
 def test_heat_turns_with_the_scan(model, ill, study, tmp_path):

@@ -237,6 +237,13 @@ def test_fewer_validation_exams_than_processes_are_refused(tmp_path):
     assert not (tmp_path / "metrics.csv").exists()
 
 
+def test_a_network_that_was_loaded_for_prediction_learns_as_any_other(unbroken, tmp_path):
+    task = SmallTask()
+    task.network.eval()
+    train(tmp_path, task, EPOCHS)
+    assert_same_training(tmp_path, unbroken[0])
+
+
 def test_ctrl_c_stays_ctrl_c(unbroken, tmp_path):
     class Interrupted(SmallTask):
         def training_step(self, batch, batch_idx):

@@ -26,7 +26,7 @@ def test_two_processes_train_to_the_same_weights_as_one(tmp_path):
     assert any(result.epochs < two_processes.EPOCHS for result in results), "early stopping must take part"
     done = subprocess.run(
         [sys.executable, two_processes.__file__, str(two), "2", "2"],
-        env={**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path]), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         timeout=300,

@@ -307,6 +307,7 @@ def put(name, value):
         ),
         (lambda weights, _: weights.pop("dense.bias"), "'dense.bias' is missing"),
         (put("layers.0.0.weight", lambda value: value[:16]), r"shape \(16, 1, 7, 7, 7\); wanted \(32, 1, 7, 7, 7\)"),
+        (put("dense.weight", lambda value: value.T), r"'dense.weight' has shape \(32, 2\); wanted \(2, 32\)"),
         (put("layers.2.0.gamma", torch.ones(64)), r"shape \(64,\); wanted \(32,\)"),
         (put("layers.7.0.weight", torch.ones(2)), "'layers.7.0.weight' is none of a published"),
         (put("backbone.weight", torch.ones(2)), "'backbone.weight' is none of a published"),

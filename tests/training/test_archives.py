@@ -37,6 +37,7 @@ def test_tensors_and_plain_values_come_back(tmp_path):
     assert back == content
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 def test_archives_that_would_run_code_are_refused_and_not_run(tmp_path):
     mark = tmp_path / "mark"
     torch.save({"state_dict": {"a": torch.zeros(1)}, "extra": Evil(mark)}, tmp_path / "evil.ckpt")

@@ -72,9 +72,17 @@ def test_a_failed_save_raises_and_leaves_the_old_checkpoint(tmp_path, monkeypatc
     assert load_archive(path)["epoch"] == 1
 
 
-@pytest.mark.parametrize("number", FAULTS, ids=errno.errorcode.get)
-@pytest.mark.parametrize("broken", BREAKS)
-def test_a_failed_save_stops_training_and_what_was_there_can_be_gone_on_with(tmp_path, monkeypatch, broken, number):
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("unbroken")
+    train(folder, SmallTask(), EPOCHS)
+    return folder
+
+
+@pytest.mark.parametrize(("broken", "number"), zip(BREAKS, [*FAULTS, errno.EACCES], strict=True))
+def test_a_failed_save_stops_training_and_what_was_there_can_be_gone_on_with(
+    unbroken, tmp_path, monkeypatch, broken, number
+):
     class OnFailingDisk(SmallTask):
         def on_train_epoch_end(self):
             if self.current_epoch == 2:
@@ -88,8 +96,7 @@ def test_a_failed_save_stops_training_and_what_was_there_can_be_gone_on_with(tmp
     assert not list((tmp_path / "run").rglob("*.tmp-*"))
     assert not (tmp_path / "run/finished.json").exists()
     train(tmp_path / "run", SmallTask(), EPOCHS)
-    train(tmp_path / "unbroken", SmallTask(), EPOCHS)
-    assert_same_training(tmp_path / "run", tmp_path / "unbroken")
+    assert_same_training(tmp_path / "run", unbroken)
 
 
 def test_a_checkpoint_is_flushed_before_it_takes_its_name_and_so_is_its_folder(tmp_path, monkeypatch):

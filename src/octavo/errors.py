@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterable
 
 
-class OctavoError(ValueError):
+class OctavoError(Exception):
     """Input that is refused before anything is changed.
 
     The message is one line that says what was got, what was wanted and the cure. The command line prints it as it is

@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from octavo.cohorts.augmentation import Augmentation, exam_stream
+from octavo.errors import OctavoError
 from octavo.transforms import resample_values
 
 OFF = {"brightness": 0.0, "contrast": 0.0, "gamma": 0.0, "zoom": 1.0}
@@ -164,3 +165,12 @@ def test_the_prepared_scan_is_left_as_it_was():
     values.flags.writeable = False
     STRONG.apply(values, exam_stream(1, 2, 3))
     np.testing.assert_array_equal(values, before)
+
+
+@pytest.mark.parametrize(
+    ("knob", "value"),
+    [("zoom", 0.9), ("zoom", 11.0), ("zoom", float("nan")), ("brightness", -0.1), ("contrast", 1.5), ("gamma", -1.0)],
+)
+def test_strengths_that_make_no_sense_are_refused(knob, value):
+    with pytest.raises(OctavoError, match=f"{knob} of the augmentation is {value}; wanted"):
+        only(**{knob: value})

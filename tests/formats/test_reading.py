@@ -187,6 +187,7 @@ def test_scans_in_a_folder_are_found_in_natural_order(tmp_path, vol):
     (tmp_path / "bad.dcm").write_text("text")
     (tmp_path / "readme.md").write_text("# no scan")
     (tmp_path / ".hidden.npy").write_bytes(b"")
+    np.save(tmp_path / "eye9.mask.npy", eye() > 100)
     write_pictures(tmp_path / "pictures" / "scan", eye())
     (tmp_path / "pictures" / "info.xml").write_text(heyex_xml((4, 12, 16)))
     write_series(tmp_path / "series", eye(3))

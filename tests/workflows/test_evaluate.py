@@ -1,5 +1,6 @@
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ from octavo.cli import main
 from octavo.cohorts.dataset import PreparedExams, evaluation_batches
 from octavo.cohorts.splits import read_split
 from octavo.errors import OctavoError
+from octavo.files import write_json
+from octavo.formats import read_volume, write_volume
 from octavo.training.inference import logit_margins
 from octavo.workflows.evaluate import OVER_SEEDS, evaluate
 from octavo.workflows.report import report
@@ -225,3 +228,19 @@ def test_the_command_prints_the_measures_that_matter_and_where_the_report_is(stu
     assert f"{found['accuracy']:.3f} ({interval}; {spread})" in told
     assert f"not a medical device; see {run / 'report.html'}" in told
     assert (run / "report.html").exists()
+
+
+def test_a_scan_that_was_replaced_since_training_is_noticed(study, tmp_path):
+    cohort = tmp_path / "cohort"
+    shutil.copytree(study.manifest.parent, cohort)
+    run = study.copy(tmp_path / "run")
+    stored = json.loads((run / "cohort.json").read_text(encoding="utf-8"))
+    write_json(run / "cohort.json", {**stored, "manifest": str(cohort / "manifest.csv")})
+    assert evaluate(run).evaluation["auroc"] is not None
+    scan = next((cohort / "scans").iterdir())
+    volume = read_volume(scan)
+    write_volume(volume.with_values(volume.values[:, ::-1]), scan, overwrite=True)
+    with pytest.raises(
+        OctavoError, match=r"its scans hold other voxels than when .* was trained; wanted the same scans"
+    ):
+        evaluate(run)

@@ -72,7 +72,7 @@ def test_an_interrupted_call_is_finished_by_the_same_call(tmp_path):
     exams = write(cut).exams
     (cut / "manifest.csv").unlink()
     (cut / "scans" / f"{exams[0].exam_id}.npz").unlink()
-    (cut / "truth" / f"{exams[-1].exam_id}.npz").unlink()
+    (cut / "truth" / f"{exams[-1].exam_id}.mask.npz").unlink()
     (cut / "scans" / "p00009-OD.npz.tmp-77").write_bytes(b"half")
     assert write(cut).made == 2
     assert {p.relative_to(cut) for p in times(cut)} == {p.relative_to(whole) for p in times(whole)}

@@ -265,3 +265,23 @@ def test_nothing_named_and_no_run_are_refused(study, tmp_path):
     with pytest.raises(OctavoError, match="holds no model"):
         predict(tmp_path, [Exam("one", "", scan(study))], tmp_path / "prepared")
     assert not (tmp_path / "prepared").exists()
+
+
+def test_the_eye_a_user_names_wins_over_the_file(study, tmp_path, capsys):
+    eye = next(path for path in sorted((study.manifest.parent / "scans").iterdir()) if "-OD" in path.name)
+    for name, words in (("read", []), ("said", ["--laterality", "OS"])):
+        assert main(["predict", str(study.run), str(eye), "--out", str(tmp_path / f"{name}.csv"), *words]) == 0
+    capsys.readouterr()
+    (read,), (said,) = rows_of(tmp_path / "read.csv"), rows_of(tmp_path / "said.csv")
+    assert (read["laterality"], said["laterality"]) == ("OD", "OS")
+    assert "laterality OS (user) is used; the file says OD (read)" in said["warnings"]
+    assert read["probability"] != said["probability"]
+    out = tmp_path / "looked"
+    assert main(["explain", str(study.run), str(eye), "--laterality", "OS", "--by", "care", "--out", str(out)]) == 0
+    assert "laterality OS (user) is used" in (out / "explanations.csv").read_text(encoding="utf-8")
+
+
+def test_masks_beside_scans_are_not_predicted(study, tmp_path, capsys):
+    scans = len(list((study.manifest.parent / "scans").iterdir()))
+    assert main(["predict", str(study.run), str(study.manifest.parent), "--out", str(tmp_path / "p.csv")]) == 0
+    assert f"{scans} exams answered" in capsys.readouterr().out

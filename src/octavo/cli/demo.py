@@ -25,10 +25,10 @@ class Demo:
 
         done = demo(self.out, seed=self.seed, patients=self.patients)
         print(describe(done.evaluation))
-        for explanation in done.explanations:
-            share = explanation.numbers.get("grad_cam_recall_of_hottest_0.1")
+        for row in done.explained:
+            share = row.get("grad_cam_recall_of_hottest_0.1")
             hit = "" if share is None else f", hottest tenth of Grad-CAM holds {share:.0%} of the thinned tissue"
-            print(f"  {explanation.exam.exam_id}: probability {explanation.probability:.2f}{hit}")
+            print(f"  {row['exam_id']}: probability {float(row['probability']):.2f}{hit}")
         print(f"done in {done.seconds:.0f} s; look at")
         print(f"  {done.folder / 'run' / 'report.html'}")
         print(f"  {done.folder / 'explanations' / 'index.html'}")

@@ -1,14 +1,18 @@
 """`octavo explain`."""
 
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from octavo.cli.inspect import ScanOptions
 from octavo.errors import OctavoError
+
+if TYPE_CHECKING:
+    from octavo.workflows.explain import Explanation
 
 
 @dataclass(frozen=True)
@@ -48,18 +52,20 @@ class Explain(ScanOptions):
         for name in self.by:
             find_explainer(name)
         model = load_models(self.folder, self.seed)[0]
-        explanations = []
-        for exam in exams:
-            try:
-                explanations.append(explain_exam(model, exam, self.by, self.target))
-            except OctavoError as refusal:
-                failed.append((exam, str(refusal)))
-        if explanations:
-            write_explanations(self.out, explanations, model)
-            print(f"{self.out / 'index.html'}: {len(explanations)} exams explained by {model.name}")
+
+        def explained() -> "Iterator[Explanation]":
+            for exam in exams:
+                try:
+                    yield explain_exam(model, exam, self.by, self.target)
+                except OctavoError as refusal:
+                    failed.append((exam, str(refusal)))
+
+        written = write_explanations(self.out, explained(), model)
+        if written:
+            print(f"{self.out / 'index.html'}: {len(written)} exams explained by {model.name}")
             print("research software, not a medical device")
         for exam, reason in failed:
             print(f"octavo: {exam.exam_id}: {reason}", file=sys.stderr)
         if not failed:
             return 0
-        return 1 if explanations else 2
+        return 1 if written else 2

@@ -10,12 +10,17 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from octavo.errors import OctavoError
 from octavo.transforms import resample_values
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How much training scans vary; zero or False turns a kind off."""
+    """How much training scans vary; zero or False turns a kind off.
+
+    Raises:
+        OctavoError: If a number is out of its range.
+    """
 
     brightness: float = 0.1
     """Largest shift of grey values, as a share of the full range."""
@@ -29,6 +34,13 @@ class Augmentation:
     """Exchange superior and inferior in half of the scans."""
     flip_ascans: bool = False
     """Exchange temporal and nasal in half of the scans; only to repeat the published protocol."""
+
+    def __post_init__(self) -> None:
+        for name, limit in (("brightness", 1.0), ("contrast", 1.0), ("gamma", 5.0)):
+            if not 0 <= getattr(self, name) <= limit:
+                raise OctavoError(f"{name} of the augmentation is {getattr(self, name)}; wanted 0 (off) to {limit:g}")
+        if not 1 <= self.zoom <= 10:
+            raise OctavoError(f"zoom of the augmentation is {self.zoom}; wanted 1 (off) to 10")
 
     def apply(
         self, values: UInt8[np.ndarray, "bscan depth ascan"], rng: np.random.Generator

@@ -32,6 +32,7 @@ class Exam:
         patient_id: Whose eye it is; both eyes of a person bear the same one.
         path: Where the scan is; `FILE#2` names the second scan of a file.
         laterality: Which eye, as far as the manifest says.
+        laterality_wins: That eye holds even where the file says the other one.
         label: 1 for the class that is looked for, 0 for the other, None where the cohort has no labels.
         split: The part the exam belongs to, one of `PARTS`, where the cohort is divided.
         covariates: Every other column of the row, as written.
@@ -61,6 +62,7 @@ class Exam:
     region: Region | None = None
     pattern: ScanPattern | None = None
     mask: Path | None = None
+    laterality_wins: bool = False
 
     def __post_init__(self) -> None:
         if self.label not in {None, 0, 1}:
@@ -73,7 +75,7 @@ def read_exam(exam: Exam, *, allow_constant: bool = False) -> Volume:
     """Read the scan of an exam, with what the manifest says of it.
 
     The manifest names the eye only where the file does not: a header that says the other eye is a conflict, because a
-    left eye read as a right one trains and predicts without complaint and is wrong.
+    left eye read as a right one trains and predicts without complaint and is wrong, unless the exam says that its eye wins.
 
     Args:
         exam: What to read, and what the manifest says of it.
@@ -89,6 +91,7 @@ def read_exam(exam: Exam, *, allow_constant: bool = False) -> Volume:
         exam.path,
         axes=exam.axes,
         key=exam.key,
+        laterality=exam.laterality if exam.laterality_wins else None,
         spacing_mm=exam.spacing_mm,
         slow_axis=exam.slow_axis,
         region=exam.region,

@@ -1,5 +1,6 @@
 """The parts of a cohort, prepared: what is learnt from, what is chosen by, and what is only measured."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -19,6 +20,12 @@ class Parts:
     validation: list[PreparedExam]
     test: list[PreparedExam]
     split: Split
+
+    @property
+    def voxels_hash(self) -> str:
+        """Fingerprint of what all scans hold, wherever they lie: a scan that was replaced makes another."""
+        content = sorted(f"{one.exam.exam_id} {one.content}" for one in (*self.train, *self.validation, *self.test))
+        return hashlib.sha256("\n".join(content).encode()).hexdigest()
 
     def prevalences(self) -> dict[str, dict[str, float | int]]:
         """Exams, positives and prevalence of each part."""

@@ -1,6 +1,7 @@
 """Prepared exams on disk: each scan is read, oriented and resampled once, whatever the number of epochs, seeds and runs.
 
-One file of 8-bit voxels and one of facts per exam, named by what went in: the scan's file and how it is read and prepared.
+One file of 8-bit voxels and one of facts per exam, named by what went in: the scan's file, how it is read and prepared, and
+by which version.
 Whatever changes makes another name, so nothing stale is ever read. Voxels are mapped, not loaded: a cohort larger than
 memory trains all the same.
 """
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
+from octavo import __version__
 from octavo.anatomy import Flips
 from octavo.cohorts.exam import Exam, read_exam, voxel_hash
 from octavo.cohorts.preparation import Preparation, Prepared
@@ -98,12 +100,13 @@ class Preparer:
         reading = (
             str(exam.path),
             exam.laterality.value,
+            exam.laterality_wins,
             exam.axes,
             exam.key,
             exam.spacing_mm,
             *(None if known is None else known.value for known in (exam.slow_axis, exam.region, exam.pattern)),
         )
-        what = (_stamp(exam.path), reading, asdict(self.preparation))
+        what = (__version__, _stamp(exam.path), reading, asdict(self.preparation))
         return hashlib.sha256(json.dumps(what, default=str).encode()).hexdigest()[:32]
 
 

@@ -29,7 +29,7 @@ MEASURES = {
     "brier": "Brier score",
     "log_loss": "Log loss",
     "calibration_error": "Expected calibration error",
-    "auroc_of_hard_predictions": "AUROC of hard predictions (as in the paper)",
+    "auroc_of_hard_predictions": "AUROC of hard predictions",
 }
 """The measures a report shows, in order, by their keys in `evaluation.json`."""
 

@@ -26,6 +26,7 @@ READERS: dict[str, Reader] = {
 """Every format that can be read, asked in this order."""
 
 _BEGINNING_BYTES = 1024
+_MASK = re.compile(r"\.mask\.", re.IGNORECASE)
 _NAMED_SCAN = re.compile(r"(?P<path>.+)#(?P<scan>\d+)")
 _EYE_IN_NAME = re.compile(r"(?<![A-Za-z0-9])(OD|OS)(?![A-Za-z0-9])")
 _SAME_SPACING = 1e-3
@@ -127,7 +128,8 @@ def find_scans(path: str | Path) -> list[str]:
     """Name every scan under a folder, in natural order, ready for `read_volume`.
 
     A file, a folder that is itself a scan, and a name that does not exist come back as they are. Files whose names end
-    as scans' do are listed even where their content is none, so that they are reported and not passed over.
+    as scans' do are listed even where their content is none, so that they are reported and not passed over. Files called
+    `NAME.mask.npz` (or `.nii`, ...) are truth masks and no scans.
 
     Raises:
         VolumeReadError: If a folder holds nothing that looks like a scan.
@@ -275,7 +277,7 @@ def _scans_under(folder: Path) -> list[str]:
     found: list[str] = []
     suffixes = tuple(suffix for reader in READERS.values() for suffix in reader.suffixes)
     for entry in sorted(folder.iterdir(), key=_natural_order):
-        if entry.name.startswith(".") or (entry.is_dir() and entry.is_symlink()):
+        if entry.name.startswith(".") or (entry.is_dir() and entry.is_symlink()) or _MASK.search(entry.name):
             continue
         if entry.is_dir():
             found += _scans_under(entry)

@@ -132,15 +132,15 @@ DIFFICULTIES: dict[str, Difficulty] = {
         ),
         Difficulty(
             name="hard",
-            severity_low=0.2,
-            severity_high=0.65,
+            severity_low=0.28,
+            severity_high=0.74,
             both_bundles=0.25,
             inner_thickness_sd=0.17,
             outer_thickness_sd=0.12,
             bundle_angle_sd_deg=5.0,
             bundle_thickness_sd=0.12,
-            striation_sd=0.14,
-            local_thickness_sd=0.09,
+            striation_sd=0.12,
+            local_thickness_sd=0.08,
             cup_ratio_sd=0.16,
             cup_growth=0.15,
             brightness_sd=0.15,
@@ -151,8 +151,8 @@ DIFFICULTIES: dict[str, Difficulty] = {
             tilt_um=60.0,
             position_um=80.0,
             motion_um=8.0,
-            speckle_looks=4.5,
-            noise=0.008,
+            speckle_looks=6.0,
+            noise=0.006,
         ),
     )
 }
@@ -167,7 +167,7 @@ def find_difficulty(difficulty: str | Difficulty) -> Difficulty:
 
     Example:
         >>> find_difficulty("hard").severity_low
-        0.2
+        0.28
     """
     if isinstance(difficulty, Difficulty):
         return difficulty

@@ -25,6 +25,7 @@ from octavo.training.archives import load_archive
 from octavo.training.checkpoints import BEST, LAST, AtomicCheckpointIO, KeepBestAndLast
 from octavo.training.machine import Machine
 from octavo.training.task import Task
+from octavo.training.threads import cores_for_torch
 
 _log = logging.getLogger("octavo.training")
 
@@ -83,7 +84,7 @@ def fit(
         if not (last.exists() and _was_over(last, stage.max_epochs, stage.patience)):
             stage.task.train()  # a network that was loaded for prediction would learn without dropout, and nobody be told
             trainer = _trainer(folder, [table, keeper], stage.max_epochs, machine)
-            with _interruptible(), warnings.catch_warnings():
+            with _interruptible(), cores_for_torch(), warnings.catch_warnings():
                 warnings.filterwarnings("ignore", module="lightning")
                 trainer.fit(stage.task, train, validation, ckpt_path=last if last.exists() else None, weights_only=True)
             if not trainer.is_global_zero:

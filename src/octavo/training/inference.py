@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import nn
 
+from octavo.training.threads import cores_for_torch
+
 
 def best_device() -> torch.device:
     """A GPU where there is one."""
@@ -23,7 +25,7 @@ def logit_margins(network: nn.Module, batches: Iterable[dict[str, Any]]) -> Floa
     device = best_device()
     network.to(device).eval()
     margins = []
-    with torch.inference_mode():
+    with cores_for_torch(), torch.inference_mode():
         for batch in batches:
             logits = network(batch["volume"].to(device)).logits.double().cpu()
             margins.append((logits[:, 1] - logits[:, 0]).numpy())

@@ -11,7 +11,7 @@ from octavo.cohorts.exam import Exam
 from octavo.systems.ai_cnet3d.recipe import AICNet3DRecipe
 from octavo.training.machine import Machine
 from octavo.workflows.evaluate import Evaluated, evaluate
-from octavo.workflows.explain import Explanation, explain_exam, write_explanations
+from octavo.workflows.explain import explain_exam, write_explanations
 from octavo.workflows.phantom import write_phantoms
 from octavo.workflows.report import report
 from octavo.workflows.train import train
@@ -29,10 +29,10 @@ def demo_recipe() -> AICNet3DRecipe:
         size=(32, 64, 32),
         channels=16,
         balance="none",
-        learning_rate=2e-3,
+        learning_rate=1e-3,
         batch_size=8,
-        epochs=14,
-        patience=14,
+        epochs=22,
+        patience=22,
         consistency_epochs=4,
         consistency_patience=4,
     )
@@ -44,7 +44,8 @@ class Demo:
 
     folder: Path
     evaluation: dict[str, Any]
-    explanations: list[Explanation]
+    explained: list[dict[str, Any]]
+    """The rows of the table of explanations."""
     seconds: float
 
 
@@ -72,9 +73,9 @@ def demo(out: Path, *, seed: int = 1, patients: int = 210) -> Demo:
     report(evaluated)
     _log.info("4/4 explanation")
     model = evaluated.models[0]
-    explanations = [explain_exam(model, exam) for exam in _telling(evaluated)]
-    write_explanations(out / "explanations", explanations, model)
-    return Demo(out, dict(evaluated.evaluation), explanations, time.monotonic() - started)
+    telling = (explain_exam(model, exam) for exam in _telling(evaluated))
+    rows = write_explanations(out / "explanations", telling, model)
+    return Demo(out, dict(evaluated.evaluation), rows, time.monotonic() - started)
 
 
 def _telling(evaluated: Evaluated) -> list[Exam]:

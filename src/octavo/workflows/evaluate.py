@@ -85,7 +85,7 @@ def divided_again(run: Path, model: Model, prepared: Path | None = None) -> Part
     """The parts of a run's cohort, as training divided them.
 
     Raises:
-        OctavoError: If the manifest says something else than it did in training.
+        OctavoError: If the manifest says something else than it did in training, or a scan was replaced since.
     """
     stored: dict[str, Any] = read_json(run / COHORT)
     choice = CohortChoice(
@@ -106,7 +106,14 @@ def divided_again(run: Path, model: Model, prepared: Path | None = None) -> Part
         )
     preparer = Preparer(prepared or run / "prepared", recipe.preparation)
     split = read_split(run / "splits.csv")
-    return divide(cohort, preparer, split=split, fractions=recipe.split_fractions, seed=recipe.split_seed)
+    parts = divide(cohort, preparer, split=split, fractions=recipe.split_fractions, seed=recipe.split_seed)
+    learnt_from = read_json(run / model.name.split("/")[-1] / "provenance.json").get("voxels_hash")
+    if learnt_from != parts.voxels_hash:
+        raise OctavoError(
+            f"{choice.cohort}: its scans hold other voxels than when {run} was trained; wanted the same scans; "
+            "bring the old ones back, or train anew"
+        )
+    return parts
 
 
 def _measure(

@@ -2,9 +2,10 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -92,24 +93,30 @@ def explain_exam(
     )
 
 
-def write_explanations(out: Path, explanations: Sequence[Explanation], model: Model) -> None:
+def write_explanations(out: Path, explanations: Iterable[Explanation], model: Model) -> list[dict[str, Any]]:
     """Write pictures, animations, NIfTI heat, numbers, and one page that shows them all.
 
     `OUT/index.html`, `OUT/explanations.csv`, and a folder per exam.
+
+    Args:
+        out: The folder.
+        explanations: Taken one by one; of those that are written only the pictures are kept in memory.
+        model: The model that is explained.
+
+    Returns:
+        The rows of the table; of no explanations nothing is written.
     """
-    sections = []
+    sections: list[Section] = []
+    rows: list[dict[str, Any]] = []
+    cautions: dict[str, None] = {}
     for number, explanation in enumerate(explanations, start=1):
         folder = f"{number:03d}-{_plain(explanation.exam.exam_id)}"
         sections.append(_write_one(out, folder, explanation, model))
-    names = sorted({name for explanation in explanations for name in explanation.numbers})
-    text = io.StringIO()
-    writer = csv.DictWriter(text, ["exam_id", "probability", *names, "warnings"], restval="", lineterminator="\n")
-    writer.writeheader()
-    for explanation in explanations:
-        plain = {name: "" if value is None else value for name, value in explanation.numbers.items()}
-        said = {"exam_id": explanation.exam.exam_id, "probability": f"{explanation.probability:.6f}"}
-        writer.writerow({**said, **plain, "warnings": " | ".join(explanation.warnings)})
-    write_text(out / "explanations.csv", text.getvalue())
+        rows.append(_row(explanation))
+        cautions |= dict.fromkeys(explanation.cautions)
+    if not rows:
+        return rows
+    write_text(out / "explanations.csv", _table(rows))
     write_report(
         out / "index.html",
         Report(
@@ -118,11 +125,29 @@ def write_explanations(out: Path, explanations: Sequence[Explanation], model: Mo
                 "Heat is laid over the scan on the scan's own grid. CARE is read out of the attention and is the same "
                 "whatever the answer; Grad-CAM explains the answer.",
             ),
-            warnings=tuple(dict.fromkeys(caution for one in explanations for caution in one.cautions)),
+            warnings=tuple(cautions),
             sections=tuple(sections),
-            provenance={"model": model.name, "exams": len(explanations)},
+            provenance={"model": model.name, "exams": len(rows)},
         ),
     )
+    return rows
+
+
+def _row(explanation: Explanation) -> dict[str, Any]:
+    numbers = {name: "" if value is None else value for name, value in explanation.numbers.items()}
+    said = {"exam_id": explanation.exam.exam_id, "probability": f"{explanation.probability:.6f}"}
+    return {**said, **numbers, "warnings": " | ".join(explanation.warnings)}
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """All rows as CSV, with every number that any of them has."""
+    first, last = ["exam_id", "probability"], ["warnings"]
+    names = sorted({name for row in rows for name in row}.difference(first, last))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [*first, *names, *last], restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def _write_one(out: Path, folder: str, explanation: Explanation, model: Model) -> Section:

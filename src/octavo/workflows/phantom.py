@@ -72,7 +72,7 @@ def write_phantoms(
     two_eyes: float = 0.7,
     preview: bool = False,
 ) -> WrittenPhantoms:
-    """Write a cohort: `scans/EXAM.npz`, `truth/EXAM.npz` with the mask `thinned`, `manifest.csv`.
+    """Write a cohort: `scans/EXAM.npz`, `truth/EXAM.mask.npz` with the mask `thinned`, `manifest.csv`.
 
     A call that was interrupted is finished by the same call; called again, it finds everything there and makes nothing.
     The truth lies on the grid of the scan as it is stored.
@@ -154,7 +154,7 @@ def _scan_path(exam: PhantomExam) -> str:
 
 
 def _truth_path(exam: PhantomExam) -> str:
-    return f"truth/{exam.exam_id}.npz"
+    return f"truth/{exam.exam_id}.mask.npz"
 
 
 def _row(exam: PhantomExam) -> dict[str, str]:

@@ -89,7 +89,11 @@ def train(
         parts = divide(
             exams, preparer, split=split, fractions=fractions, seed=seed, progress=_progress(len(exams.exams))
         )
-        hashes = {"cohort_hash": exams.content_hash, "split_hash": parts.split.content_hash}
+        hashes = {
+            "cohort_hash": exams.content_hash,
+            "split_hash": parts.split.content_hash,
+            "voxels_hash": parts.voxels_hash,
+        }
         return _Training(room, recipe, content, parts, hashes, machine or Machine(), stage_one_of)
 
     if not is_main_process():

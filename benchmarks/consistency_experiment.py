@@ -15,7 +15,6 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
 VARIANTS = ("none", "hemiretinal", "neuron-axon", "hemiretinal-neuron-axon", "shuffled", "epa")
@@ -32,6 +31,7 @@ MEASURES = {
     "grad_cam_mass_inside": "Grad-CAM mass inside planted truth",
     "mask_volume_share": "planted truth's share of the volume (what chance would give)",
 }
+TRUTH = ("grad_cam_mass_inside", "care_mass_inside")
 
 
 def cells():
@@ -90,18 +90,36 @@ def run_cell(variant, stage, seed, options):
     predictions = predict_prepared([model], parts.test)
     rows = []
     for prediction in predictions:
-        explanation = explain_exam(model, prediction.exam)
+        exam = prediction.exam
+        # the maps agree, or not, on what is predicted; where disease was planted is asked of the map for disease
+        numbers = explain_exam(model, exam).numbers
+        if exam.label == 1:
+            disease = explain_exam(model, exam, target="positive").numbers
+            numbers = {**numbers, **{name: disease.get(name) for name in TRUTH}}
         rows.append(
             {
-                "exam_id": prediction.exam.exam_id,
-                "patient_id": prediction.exam.patient_id,
-                "label": prediction.exam.label,
+                "exam_id": exam.exam_id,
+                "patient_id": exam.patient_id,
+                "label": exam.label,
                 "probability": prediction.probability,
-                **{name: explanation.numbers.get(name) for name in MEASURES},
+                **{name: numbers.get(name) for name in MEASURES},
             }
         )
     seconds = time.monotonic() - started
-    return {"variant": variant, "stage": stage, "seed": seed, "seconds": seconds, "exams": rows}
+    return {
+        "variant": variant,
+        "stage": stage,
+        "seed": seed,
+        "options": options_told(options),
+        "seconds": seconds,
+        "exams": rows,
+    }
+
+
+def options_told(options):
+    """What makes two cells comparable."""
+    names = ("patients", "cohort_seed", "epochs", "consistency_epochs", "learning_rate")
+    return {name: getattr(options, name) for name in names}
 
 
 def run_all(options):
@@ -131,10 +149,14 @@ def cell_file(out, variant, stage, seed):
     return out / "cells" / f"{variant}-{stage}-{seed}.json"
 
 
-def load_cells(out):
+def load_cells(options):
     found = {}
-    for path in sorted((out / "cells").glob("*.json")):
+    for path in sorted((options.out / "cells").glob("*.json")):
         cell = json.loads(path.read_text())
+        if cell["options"] != options_told(options):
+            raise SystemExit(
+                f"{path}: was made with {cell['options']}; wanted {options_told(options)}; choose another --out"
+            )
         found[cell["variant"], cell["stage"], cell["seed"]] = cell["exams"]
     return found
 
@@ -165,13 +187,20 @@ class Table:
         scores = [np.array([row["probability"] for row in self.found[variant, stage, s]]) for s in seeds]
         return np.mean([weighted.auroc(self.labels, score, weights) for score in scores], axis=0)
 
-    def _measure(self, variant, stage, seeds, name, weights):
-        """Weighted mean over exams where it is defined, averaged over seeds."""
+    def _column(self, variant, stage, seed, name):
+        import numpy as np
+
+        return np.array([_number(row[name]) for row in self.found[variant, stage, seed]])
+
+    def _measure(self, name, cell, against, seeds, weights):
+        """Weighted mean over exams, averaged over seeds; of the difference by exam, over exams where both are defined."""
         import numpy as np
 
         draws = []
         for seed in seeds:
-            values = np.array([_number(row[name]) for row in self.found[variant, stage, seed]])
+            values = self._column(*cell, seed, name)
+            if against:
+                values = values - self._column(*against, seed, name)
             known = np.isfinite(values)
             total = weights[:, known].sum(axis=1)
             draws.append((weights[:, known] @ values[known]) / np.where(total > 0, total, np.nan))
@@ -187,11 +216,12 @@ class Table:
         seeds = self.seeds(*cells)
         if not seeds:
             return "-"
-        measure = self._auroc if name == "auroc" else partial(self._named, name)
 
         def statistic(weights):
-            first = measure(variant, stage, seeds, weights)
-            return first - measure(*against, seeds, weights) if against else first
+            if name != "auroc":
+                return self._measure(name, (variant, stage), against, seeds, weights)
+            first = self._auroc(variant, stage, seeds, weights)
+            return first - self._auroc(*against, seeds, weights) if against else first
 
         whole = float(statistic(np.ones((1, len(self.labels))))[0])
         if not np.isfinite(whole):
@@ -200,9 +230,6 @@ class Table:
         sign = "+" if against and whole >= 0 else ""
         note = "" if len(seeds) == len(SEEDS) else f", {len(seeds)} seeds"
         return f"{sign}{whole:.3f} ({interval.low:.3f} to {interval.high:.3f}{note})"
-
-    def _named(self, name, variant, stage, seeds, weights):
-        return self._measure(variant, stage, seeds, name, weights)
 
     def spread(self, variant, stage):
         """Standard deviation of AUROC over seeds."""
@@ -218,9 +245,9 @@ def _number(value):
     return float("nan") if value is None else float(value)
 
 
-def tables(out):
+def tables(options):
     """All tables as Markdown."""
-    table = Table(load_cells(out))
+    table = Table(load_cells(options))
     lines = [
         "AUROC on test patients: mean over seeds (95 % interval over patients).",
         "",
@@ -290,8 +317,9 @@ def main():
         difficulty="hard",
         shape=(32, 64, 48),
     )
+    load_cells(options)  # refuses cells of another experiment before anything runs
     run_all(options)
-    text = tables(options.out)
+    text = tables(options)
     (options.out / "tables.md").write_text(text)
     print(text)
 

@@ -74,6 +74,46 @@ def test_a_killed_writer_leaves_the_old_file_and_its_rest_is_swept(tmp_path):
     assert names(tmp_path) == ["deep", "model"]
 
 
+def test_a_half_copied_folder_is_swept_too(tmp_path):
+    (tmp_path / "stage-1.tmp-copy" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "stage-1.tmp-copy" / "metrics.csv").write_text("half")
+    (tmp_path / "stage-1.tmp-copy" / "model.tmp-7").write_text("half")
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "model").write_text("whole")
+    (tmp_path / "link.tmp-9").symlink_to(tmp_path / "kept")
+    sweep_half_written(tmp_path)
+    assert names(tmp_path) == ["kept", "model"]
+
+
+def test_folders_made_for_a_file_that_was_not_written_go_too(tmp_path):
+    (tmp_path / "old").mkdir()
+
+    def refuse(path):
+        with atomic_writer(path):
+            raise RuntimeError
+
+    for name in ("new/deep/eye.nii", "old/deep/eye.nii", "old/eye.nii"):
+        with pytest.raises(RuntimeError):
+            refuse(tmp_path / name)
+        assert names(tmp_path) == ["old"]
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="Not a directory"):
+        refuse(tmp_path / "file" / "deep" / "eye.nii")
+    assert names(tmp_path) == ["file", "old"]
+
+
+def test_a_name_that_is_not_utf8_is_refused_in_one_line(tmp_path):
+    odd = b"Gr\xfcn.npy".decode(errors="surrogateescape")
+    for write, content in ((write_text, f"a,b\n{odd},1\n"), (write_json, {"path": odd})):
+        with pytest.raises(
+            OctavoError, match=r"out: would hold '.*Gr\\udcfcn\.npy.*; wanted names that are; rename"
+        ) as no:
+            write(tmp_path / "out", content)
+        assert str(no.value).isprintable()
+        str(no.value).encode()
+    assert names(tmp_path) == []
+
+
 def test_json_comes_back_as_it_was_written_and_is_for_people(tmp_path):
     path = tmp_path / "recipe.json"
     content = {"second": [1, 2.5, None, True], "first": {"größe": "γ"}}

@@ -2,8 +2,9 @@
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,19 +16,24 @@ def atomic_writer(path: Path) -> Iterator[BinaryIO]:
     """Open a file for writing that takes its name only when everything is on the disk.
 
     The bytes go to a file beside it, are flushed to the disk, and then renamed. On any error the old file stays and the
-    half-written one is removed.
+    half-written one is removed, with the folders that were made for it.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f"{path.name}.tmp-{os.getpid()}")
+    new_folders = [folder for folder in path.parents if not folder.exists()]
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with open(beside, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)
     except BaseException:
-        beside.unlink(missing_ok=True)
+        # a folder that could not be made, or that another file has been put into since, stays as it is
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+            for folder in new_folders:
+                folder.rmdir()
         raise
     _flush_folder(path.parent)
 
@@ -39,8 +45,20 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_text(path: Path, content: str) -> None:
-    """Write a text file (UTF-8) atomically."""
-    write_bytes(path, content.encode())
+    """Write a text file (UTF-8) atomically.
+
+    Raises:
+        OctavoError: If the text holds what UTF-8 cannot, as names of files do that were made in another encoding.
+    """
+    try:
+        encoded = content.encode()
+    except UnicodeEncodeError as error:
+        passage = ascii(content[max(error.start - 40, 0) : error.end + 40])
+        raise OctavoError(
+            f"{ascii(str(path))[1:-1]}: would hold {passage}, which is not UTF-8 text; wanted names that are; rename the "
+            "file or folder"
+        ) from None
+    write_bytes(path, encoded)
 
 
 def write_json(path: Path, content: object) -> None:
@@ -67,8 +85,11 @@ def read_json(path: Path) -> dict[str, object]:
 
 def sweep_half_written(folder: Path) -> None:
     """Remove what a killed writer left behind in a folder; call it only under the folder's lock."""
-    for beside in folder.rglob("*.tmp-*"):
-        beside.unlink(missing_ok=True)
+    for beside in sorted(folder.rglob("*.tmp-*")):
+        if beside.is_dir() and not beside.is_symlink():
+            shutil.rmtree(beside)
+        else:
+            beside.unlink(missing_ok=True)
 
 
 def _flush_folder(folder: Path) -> None:

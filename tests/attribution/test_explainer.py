@@ -70,3 +70,21 @@ def test_care_is_what_the_network_reads_out():
     with torch.no_grad():
         care = net(volume).care[0].numpy()
     np.testing.assert_array_equal(EXPLAINERS["care"](net, volume).coarse, care)
+
+
+@pytest.mark.parametrize("size", [(16, 60, 16), (16, 100, 24), (16, 95, 16), (16, 64, 16), (24, 92, 32)])
+def test_heat_lies_where_the_network_saw_it_whatever_the_size(size):
+    """A bright slab is found at its depth also where pooling drops the last samples."""
+    network = AICNet3D("none", size=size, channels=8)
+    with torch.no_grad():
+        for block in network.convolutions:  # a network that only passes on what is bright
+            block.convolution.weight.zero_()
+            block.convolution.weight[(slice(None), slice(None), *(k // 2 for k in block.convolution.kernel_size))] = 1.0
+    depth = size[1]
+    for middle in (depth // 16 * 8, depth // 32 * 8 + depth // 16 * 8):  # whole cells of the network's grid
+        volume = torch.zeros(1, 1, *size)
+        volume[:, :, :, middle - 8 : middle + 8] = 1.0
+        heat = find_explainer("care")(network, volume).heat.sum(axis=(0, 2))
+        heat = heat - heat.min()
+        centre = (heat @ (np.arange(depth) + 0.5)) / heat.sum()
+        assert abs(centre - middle) < 1.5

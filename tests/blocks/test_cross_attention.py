@@ -106,3 +106,25 @@ def test_dropout_is_on_in_training_alone():
     assert torch.equal(attention(x), attention(x))
     attention.train()
     assert not torch.equal(attention(x), attention(x))
+
+
+@pytest.mark.parametrize("frozen", ["gamma", "directed", "norms", "mix", "everything"])
+def test_frozen_parameters_are_left_alone_and_the_others_learn_the_same(frozen):
+    torch.manual_seed(0)
+    block = CrossAttention(8, ANATOMIES["hemiretinal"], heads=2).double().eval()
+    for parameter in block.parameters():
+        torch.nn.init.normal_(parameter)
+    x = torch.randn(2, 8, 4, 4, 4, dtype=torch.float64, requires_grad=True)
+    block(x).square().sum().backward()
+    wanted, wanted_x = {name: p.grad for name, p in block.named_parameters()}, x.grad
+    block.zero_grad()
+    x.grad = None
+    for name, parameter in block.named_parameters():
+        parameter.requires_grad_(frozen != "everything" and frozen not in name)
+    block(x).square().sum().backward()
+    torch.testing.assert_close(x.grad, wanted_x)
+    for name, parameter in block.named_parameters():
+        if parameter.requires_grad:
+            torch.testing.assert_close(parameter.grad, wanted[name])
+        else:
+            assert parameter.grad is None

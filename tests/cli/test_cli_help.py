@@ -1,10 +1,12 @@
 """The shell: what it lists, what it refuses, what it imports, and how it leaves."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 import octavo
@@ -88,6 +90,16 @@ def test_the_overview_lists_every_command_with_its_line_and_the_exit_codes():
     assert max(map(len, text.splitlines())) <= 120
 
 
+@pytest.mark.parametrize("group", ["cohort", "train"])
+@pytest.mark.parametrize("help_", ["-h", "--help"])
+def test_a_group_lists_its_commands(capsys, group, help_):
+    assert main([group, help_]) == 0
+    text = capsys.readouterr().out
+    for name, (_, summary) in COMMANDS.items():
+        assert (f"  {name} " in text) == (summary in text) == name.startswith(f"{group} ")
+    assert main([f"{group}s", help_]) == 2
+
+
 def test_every_command_lives_where_the_table_says():
     for home, _ in COMMANDS.values():
         module, _, attribute = home.partition(":")
@@ -167,6 +179,11 @@ class Ends:
         (KeyboardInterrupt(), 130, "octavo: stopped\n"),
         (PermissionError(13, "Permission denied", "/x/y.csv"), 2, "octavo: /x/y.csv: Permission denied; wanted "),
         (OSError(28, "No space left on device"), 2, "octavo: No space left on device; wanted "),
+        (
+            UnicodeEncodeError("utf-8", "Gr\udcfcn", 2, 3, "surrogates not allowed"),
+            2,
+            r"octavo: 'Gr\udcfcn' cannot be written as utf-8; wanted names in UTF-8; rename the file or folder",
+        ),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -176,6 +193,38 @@ def test_how_a_command_ends_is_the_exit_code(monkeypatch, capsys, ending, code, 
     told = capsys.readouterr().err
     assert told.startswith(says)
     assert len(told.splitlines()) == bool(says)
+
+
+def test_a_name_that_is_not_utf8_is_shown_with_escapes_and_no_traceback(tmp_path):
+    """As a process, because it is about the bytes on the streams."""
+    odd = os.fsencode(tmp_path) + b"/gr\xfcn_OD.npy"
+    with open(odd, "wb") as file:
+        np.save(file, np.arange(24).reshape(2, 4, 3))
+    for words, code in ((["inspect", odd], 0), (["inspect", odd, odd + b".gone"], 1), (["inspect", tmp_path], 0)):
+        done = subprocess.run(
+            [sys.executable, "-m", "octavo", *words],
+            capture_output=True,
+            check=False,
+            env={**os.environ, "LC_ALL": "C.UTF-8"},
+        )
+        assert done.returncode == code, done.stderr
+        assert rb"gr\udcfcn_OD.npy" in done.stdout
+        assert b"Traceback" not in done.stderr
+        assert len(done.stderr.splitlines()) == code
+
+
+def test_a_name_that_no_file_can_hold_is_one_line(tmp_path, capsys):
+    """A manifest that names a scan whose name is not UTF-8 cannot be written, and says so."""
+    for name in ("glaucoma", "Non-Glaucomas"):
+        (tmp_path / name).mkdir()
+        np.save(tmp_path / name / f"{name}.npy", np.arange(24).reshape(2, 4, 3))
+    os.rename(tmp_path / "glaucoma" / "glaucoma.npy", os.fsencode(tmp_path / "glaucoma") + b"/gr\xfcn.npy")
+    words = ["cohort", "adopt", "ai-cnet3d-folders", str(tmp_path), "--out", str(tmp_path / "m.csv")]
+    assert main(words) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("octavo: ")
+    assert line.endswith("; wanted names that are; rename the file or folder")
+    assert not (tmp_path / "m.csv").exists()
 
 
 def test_a_fault_of_the_program_is_not_hidden(monkeypatch):

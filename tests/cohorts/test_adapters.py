@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ from PIL import Image
 from octavo.cohorts.adapters import ADAPTERS
 from octavo.cohorts.adapters.adoption import files_below, patient_finder
 from octavo.errors import OctavoError
+from octavo.formats import VolumeReadError, read_volume
 
 PUBLISHED = (64, 128, 64)
 
@@ -139,6 +141,35 @@ def test_zenodo_header_that_cannot_be_read_does_not_stop_the_others(onh):
     assert any("2 of 4 files have no header that can be read" in note for note in adoption.notes)
 
 
+def test_zenodo_spacing_is_not_claimed_for_a_file_that_cannot_be_read(onh):
+    (onh / "POAG-000008-2009-02-03-OD.npy").write_bytes(b"no array")
+    rows = {row["exam_id"]: row for row in ADAPTERS["zenodo-onh"].adopt(onh, None).rows}
+    assert ["spacing_bscan_mm" in row for row in rows.values()] == [True, False, True]
+
+
+@pytest.mark.parametrize("content", ["npz", "garbage"])
+def test_zenodo_archive_under_the_name_of_an_array_is_listed(onh, content):
+    name = "POAG-000009-2009-02-03-OD"
+    np.savez(onh / f"{name}.npz", scan=np.zeros((2, 3, 4)))
+    whole = (onh / f"{name}.npz").read_bytes()
+    (onh / f"{name}.npz").unlink()
+    (onh / f"{name}.npy").write_bytes(whole if content == "npz" else whole[:60] + b"garbage")
+    adoption = ADAPTERS["zenodo-onh"].adopt(onh, None)
+    assert len(adoption.rows) == 3
+    assert left_out(adoption) == {
+        f"{name}.npy": "holds a zip archive, as .npz files are; wanted one array; save it with numpy.save"
+    }
+
+
+def test_zenodo_names_that_are_no_files_are_listed(onh):
+    (onh / "POAG-000009-2009-02-03-OD.npy").symlink_to(onh / "nothing")
+    os.mkfifo(onh / "POAG-000009-2009-02-03-OS.npy")
+    adoption = ADAPTERS["zenodo-onh"].adopt(onh, None)
+    assert len(adoption.rows) == 3
+    assert set(left_out(adoption).values()) == {"is a link that leads nowhere, or no file; wanted a file"}
+    assert len(adoption.left_out) == 2
+
+
 # --- ai-cnet3d-folders
 
 
@@ -195,6 +226,40 @@ def test_a_folder_of_bscans_is_one_exam(folders):
     row = next(row for row in adoption.rows if row["patient_id"] == "P021")
     assert row["path"] == str(home)
     assert adoption.left_out == ()
+
+
+def test_scans_beside_pictures_are_exams_and_unused_pictures_are_listed(folders):
+    home = folders / "glaucoma" / "P021_OS"
+    npy(home / "P022_OD.npy")
+    npy(home / "deep" / "P023_OD.npy")
+    for name in ("1.png", "2.png", "3.png", "overview.png"):
+        Image.fromarray(np.full((5, 6), 20, np.uint8)).save(home / name)
+    (home / "segmentation.mat").write_bytes(b"x")
+    adoption = ADAPTERS["ai-cnet3d-folders"].adopt(folders, None)
+    below = [row["path"] for row in adoption.rows if row["path"].startswith(str(home))]
+    assert below == [str(home), str(home / "P022_OD.npy"), str(home / "deep" / "P023_OD.npy")]
+    assert left_out(adoption) == {
+        "glaucoma/P021_OS/overview.png": "not known to hold a scan",
+        "glaucoma/P021_OS/segmentation.mat": "not known to hold a scan",
+    }
+
+
+def test_links_that_lead_nowhere_and_pipes_are_listed(folders):
+    (folders / "glaucoma" / "gone.npy").symlink_to(folders / "nothing")
+    os.mkfifo(folders / "glaucoma" / "pipe")
+    adoption = ADAPTERS["ai-cnet3d-folders"].adopt(folders, None)
+    assert len(adoption.rows) == 4
+    assert left_out(adoption) == {
+        f"glaucoma/{name}": "a link that leads nowhere, or no file" for name in ("gone.npy", "pipe")
+    }
+
+
+def test_an_archive_of_several_arrays_is_one_row_that_is_refused_until_one_is_named(folders):
+    np.savez(folders / "glaucoma" / "two.npz", left=np.zeros((2, 3, 4)), right=np.zeros((2, 3, 4)))
+    rows = ADAPTERS["ai-cnet3d-folders"].adopt(folders, None).rows
+    assert [row["path"] for row in rows if "two" in row["path"]] == [str(folders / "glaucoma" / "two.npz")]
+    with pytest.raises(VolumeReadError, match="holds 2 scans"):
+        read_volume(folders / "glaucoma" / "two.npz")
 
 
 def test_files_that_are_no_scans_are_listed(folders):

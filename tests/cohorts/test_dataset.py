@@ -123,7 +123,10 @@ def test_undersampling_keeps_the_same_even_part_for_the_whole_run():
     seen = {epoch: sorted({i for batch in indices(order, epoch) for i in batch}) for epoch in range(5)}
     assert all(kept == seen[0] for kept in seen.values())
     assert sorted(LABELS[i] for i in seen[0]) == [0, 0, 0, 1, 1, 1]
-    others = [tuple(EpochOrder(LABELS, 2, "undersample", seed=seed).kept) for seed in range(8)]
+    stages = [EpochOrder(LABELS, 2, "undersample", seed=seed, balance_seed=3) for seed in range(8)]
+    assert len({tuple(order.kept) for order in stages}) == 1  # a second stage learns from what the first did
+    assert len({tuple(order.order(0)) for order in stages}) > 1
+    others = [tuple(EpochOrder(LABELS, 2, "undersample", balance_seed=seed).kept) for seed in range(8)]
     assert len(set(others)) > 1  # which exams are left out is drawn, not the first ones
 
 

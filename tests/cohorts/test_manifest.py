@@ -4,10 +4,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from octavo.cohorts.exam import Exam
+from octavo.cohorts.exam import Exam, read_exam
 from octavo.cohorts.manifest import OPTIONAL, REQUIRED, Cohort, read_manifest, write_manifest
 from octavo.errors import OctavoError
-from octavo.volume import Laterality, Region, ScanPattern, SlowAxis
+from octavo.formats import VolumeReadError, write_volume
+from octavo.volume import Laterality, Region, ScanPattern, SlowAxis, Spacing, Volume
 
 HEADER = "exam_id,patient_id,path,laterality,label"
 ROWS = ("e1,p1,a.npy,OD,0", "e2,p1,b.npy,OS,1", "e3,p2,scans/c.npy,,0")
@@ -68,6 +69,55 @@ def test_defaults_hold_where_a_row_says_nothing(tmp_path):
     cohort = read_manifest(path, axes="depth,bscan,ascan", key="data")
     assert [exam.key for exam in cohort.exams] == ["own", "data"]
     assert {exam.axes for exam in cohort.exams} == {"depth,bscan,ascan"}
+
+
+def test_defaults_reach_files_by_what_they_hold_and_cells_must_fit(tmp_path):
+    """What is said of the whole cohort refuses no file that states its own axes or holds one array."""
+    values = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
+    turned = values.transpose(1, 0, 2)
+    known = Volume(values, Spacing(0.2, 0.004, 0.01))
+    for name in ("own.npz", "own.nii.gz", "own.tif"):
+        write_volume(known, tmp_path / name)
+    np.save(tmp_path / "plain.npy", turned)
+    np.savez(tmp_path / "two.npz", data=turned, other=values)
+    np.savez(tmp_path / "one.npz", scan=turned)
+    (tmp_path / "plain.npy").rename(tmp_path / "no_ending")
+    np.save(tmp_path / "plain.npy", turned)
+    names = ["own.npz", "own.nii.gz", "own.tif", "plain.npy", "no_ending", "two.npz", "one.npz"]
+    rows = [f"e{n},p{n},{name},,{n % 2}" for n, name in enumerate(names)]
+    cohort = read_manifest(write(tmp_path, HEADER, *rows), axes="depth,bscan,ascan", key="data")
+    for exam in cohort.exams:
+        np.testing.assert_array_equal(read_exam(exam).values, values, err_msg=exam.path.name)
+
+    header = f"{HEADER},axes,key"
+    for cells, says in (
+        ('own.npz,,1,"depth,bscan,ascan",', "states its own axes"),
+        ('own.nii.gz,,1,"depth,bscan,ascan",', "states its own axes"),
+        ('own.tif,,1,"depth,bscan,ascan",', "has no axes"),
+        ("plain.npy,,1,,data", "holds one array"),
+        ("one.npz,,1,,data", "is not an array of this archive"),
+    ):
+        (exam,) = read_manifest(write(tmp_path, header, f"e,p,{cells}"), axes="bscan,depth,ascan", key="x").exams
+        with pytest.raises(VolumeReadError, match=says):
+            read_exam(exam)
+
+
+def test_a_default_that_a_file_with_several_arrays_has_not_is_refused(tmp_path):
+    np.savez(tmp_path / "two.npz", a=np.arange(24).reshape(2, 4, 3), b=np.arange(24).reshape(4, 2, 3))
+    (exam,) = read_manifest(write(tmp_path, HEADER, "e,p,two.npz,,1"), key="data").exams
+    with pytest.raises(VolumeReadError, match="'data' is not an array of this archive"):
+        read_exam(exam)
+
+
+def test_training_still_needs_every_patient_and_both_classes(tmp_path):
+    some = write(tmp_path, HEADER, "e1,p1,a.npy,R,POAG", "e2,,b.npy,L,Normal")
+    with pytest.raises(OctavoError, match="line 3, column 'patient_id': is empty"):
+        read_manifest(some, positive="POAG")
+    alone = write(tmp_path, HEADER, "e1,p1,a.npy,R,POAG", "e2,p2,b.npy,L,POAG")
+    with pytest.raises(OctavoError, match=r"1 names \('POAG'\); wanted exactly two"):
+        read_manifest(alone, positive="POAG")
+    with pytest.raises(OctavoError, match="wanted exactly two"):
+        read_manifest(alone, positive="POAG", require_patients=False)
 
 
 def test_paths_do_not_depend_on_the_working_directory(tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ import pytest
 
 from octavo.anatomy import Flips
 from octavo.cohorts.preparation import Preparation, Prepared
-from octavo.cohorts.reference import OUTSIDE, PHANTOMS, Reference, ScanFacts
+from octavo.cohorts.reference import OUTSIDE, PHANTOMS, Reference, ScanFacts, is_caution
 from octavo.errors import OctavoError
 from octavo.phantom import DEVICE, make_eye
 from octavo.volume import Laterality, Region, ScanPattern, SlowAxis, Spacing, Volume
@@ -116,7 +116,7 @@ def test_a_model_of_phantoms_alone_says_so_about_every_scan():
     assert (alone.phantoms, mixed.phantoms) == (2, 1)
     assert alone.warnings(USUAL) == (PHANTOMS,)
     assert alone.warnings(phantom) == (PHANTOMS,)
-    assert mixed.warnings(phantom) == ()
+    assert mixed.warnings(phantom) == ("1 of the 2 scans that this model learnt from were synthetic eyes",)
     first, last = alone.warnings(facts(region="macula"))
     assert first.startswith(OUTSIDE)
     assert last == PHANTOMS
@@ -158,11 +158,28 @@ def test_both_go_to_json_and_back(reference):
 
 def test_a_damaged_reference_is_refused(reference):
     content = json.loads(json.dumps(reference.to_json()))
-    for damaged in ({**content, "extra": 1}, {name: content[name] for name in list(content)[1:]}):
-        with pytest.raises(OctavoError, match=r"reference\.json: .*wanted the file that training wrote"):
+    for damaged in (
+        {**content, "extra": 1},
+        {name: content[name] for name in list(content)[1:]},
+        {**content, "shape": [1, 2, 3]},
+        {**content, "grey": [["a", "b"]] * 5},
+        {**content, "patterns": [1]},
+        {**content, "phantoms": "all"},
+        {**content, "size_mm": 3},
+    ):
+        with pytest.raises(OctavoError, match=r"(?s)reference\.json: .*wanted the file that training wrote"):
             Reference.from_json(damaged)
 
 
 def test_no_scans_are_no_reference():
     with pytest.raises(OctavoError, match="no training scans to refer to"):
         Reference.of([])
+
+
+def test_one_real_eye_among_phantoms_does_not_hide_them():
+    mixed = Reference.of([facts(device="octavo phantom"), facts(device="octavo phantom"), facts()])
+    (said,) = mixed.warnings(facts())
+    assert said == "2 of the 3 scans that this model learnt from were synthetic eyes"
+    assert is_caution(said)
+    assert not is_caution("eye unknown")
+    assert Reference.of([facts()]).phantom_caution == ""

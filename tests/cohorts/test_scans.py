@@ -2,11 +2,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from octavo.cohorts.exam import read_exam
 from octavo.cohorts.scans import exams_of
 from octavo.errors import OctavoError
-from octavo.formats import Said
-from octavo.volume import Laterality, Region, ScanPattern, SlowAxis
+from octavo.formats import Said, VolumeReadError, write_volume
+from octavo.volume import Laterality, Region, ScanPattern, SlowAxis, Spacing, Volume
 
 SAID = Said(
     axes="depth,bscan,ascan",
@@ -128,6 +130,48 @@ def test_what_the_user_says_fills_what_the_rows_leave_open(folder):
     assert (told.spacing_mm, told.slow_axis, told.key) == (SAID["spacing_mm"], SAID["slow_axis"], "data")
 
 
+def test_a_manifest_may_name_some_patients_and_others_not(folder):
+    path = manifest(folder / "m.csv", "e1,p1,a/eye.npy,R,train", "e2,,b/eye.npy,L,test", "e3,p1,a/eye.npy,L,test",
+                    header="exam_id,patient_id,path,laterality,split")  # fmt: skip
+    exams, _ = exams_of([path], Said())
+    assert [exam.patient_id for exam in exams] == ["p1", "", "p1"]
+
+
+@pytest.mark.parametrize(("positive", "label"), [("POAG", 1), ("Normal", 0)])
+def test_labels_may_all_be_of_one_name(folder, positive, label):
+    header = "exam_id,patient_id,path,laterality,label"
+    path = manifest(folder / "m.csv", "e1,p1,a/eye.npy,R,POAG", "e2,p2,b/eye.npy,L,POAG", "e3,,c.npy,,", header=header)
+    exams, _ = exams_of([path], Said(), positive=positive)
+    assert [exam.label for exam in exams] == [label, label, None]
+    three = manifest(folder / "n.csv", "a,,a,,POAG", "b,,b,,Normal", "c,,c,,unsure", header=header)
+    with pytest.raises(OctavoError, match="3 names"):
+        exams_of([three], Said(), positive=positive)
+
+
+def test_a_number_is_not_said_twice(folder):
+    named = f"{folder}/a/eye.npz#2"
+    for scan in (None, 2):
+        (exam,), refused = exams_of([named], Said(scan=scan))
+        assert (str(exam.path), exam.exam_id, refused) == (named, "eye", [])
+    exams, ((_, reason),) = exams_of([named], Said(scan=1))
+    assert exams == []
+    assert "names scan 2 and scan 1 was given" in reason
+
+
+def test_what_is_said_of_a_folder_refuses_no_file_that_states_its_own(tmp_path):
+    values = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
+    write_volume(Volume(values, Spacing(0.2, 0.004, 0.01)), tmp_path / "own.npz")
+    np.save(tmp_path / "plain.npy", values.transpose(1, 0, 2))
+    said = Said(axes="depth,bscan,ascan")
+    exams, _ = exams_of([str(tmp_path)], said)
+    assert len(exams) == 2
+    for exam in exams:
+        np.testing.assert_array_equal(read_exam(exam).values, values)
+    (alone,), _ = exams_of([str(tmp_path / "own.npz")], said)
+    with pytest.raises(VolumeReadError, match="states its own axes"):
+        read_exam(alone)
+
+
 def test_two_scans_of_one_name_would_get_one_answer_and_are_refused(folder):
     first = manifest(folder / "m.csv", "e1,p1,a/eye.npy,R")
     second = manifest(folder / "n.csv", "e1,p1,b/eye.npy,L")
@@ -144,3 +188,12 @@ def test_a_faulty_manifest_is_refused_as_a_whole(folder):
         exams_of([path], Said())
     with pytest.raises(OctavoError, match="cannot be read"):
         exams_of([str(folder / "none.csv")], Said())
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_a_folder_that_is_a_scan_itself_is_no_folder_of_scans(tmp_path, slash):
+    for number in (1, 2, 3):
+        Image.fromarray(np.full((4, 5), 9 * number, np.uint8)).save(tmp_path / f"{number}.png")
+    (exam,), _ = exams_of([f"{tmp_path}{slash}"], Said(axes="depth,bscan,ascan"))
+    with pytest.raises(VolumeReadError, match="has no axes"):
+        read_exam(exam)

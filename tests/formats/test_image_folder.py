@@ -40,7 +40,26 @@ def test_other_files_are_left_alone(tmp_path):
     Image.new("RGB", (9, 9), "red").save(folder / "overview.png")
     Image.new("L", (9, 9)).save(folder / "NIR1.tif")
 
-    np.testing.assert_array_equal(read_volume(folder).values, eye())
+    volume = read_volume(folder)
+    np.testing.assert_array_equal(volume.values, eye())
+    assert volume.notes == ("pictures whose names do not count with others are not used: NIR1.tif, overview.png",)
+
+
+def test_capitals_make_no_other_scan(tmp_path):
+    folder = write_pictures(tmp_path / "scan", eye(6), "bscan-{}.png")
+    (folder / "bscan-6.png").rename(folder / "Bscan-6.PNG")
+
+    assert list_scans(folder) == ["Bscan-*: 6 B-scans"]
+    np.testing.assert_array_equal(read_volume(folder).values, eye(6))
+
+
+@pytest.mark.parametrize(("first", "notes"), [(0, 0), (1, 0), (2, 1), (3, 1)])
+def test_numbers_that_begin_late_are_noted(tmp_path, first, notes):
+    volume = read_volume(write_pictures(tmp_path / "scan", eye(), "{}.png", first=first))
+
+    assert len(volume.notes) == notes
+    if notes:
+        assert volume.notes[0].startswith(f"B-scans are numbered from {first} to {first + 3}; ")
 
 
 def test_a_gap_names_the_missing_numbers(tmp_path):
@@ -160,6 +179,39 @@ def test_of_several_export_files_none_is_used(tmp_path):
         (folder.parent / f"{name}.xml").write_text(heyex_xml((4, 12, 16)))
 
     assert read_volume(folder).spacing_mm == Spacing()
+
+
+@pytest.mark.parametrize("where", ["beside", "above", "above, beside pictures"])
+def test_an_export_file_with_several_scans_is_not_used_for_any(tmp_path, where):
+    above = tmp_path / "exam"
+    first = write_pictures(above / "left", eye(), "{}.tif")
+    second = {
+        "beside": lambda: write_pictures(above / "left", eye(), "other-{}.tif"),
+        "above": lambda: write_pictures(above / "right", eye(), "{}.tif"),
+        "above, beside pictures": lambda: write_pictures(above, eye(), "{}.tif"),
+    }[where]()
+    (first if where == "beside" else above).joinpath("info.xml").write_text(heyex_xml((4, 12, 16)))
+
+    scans = [f"{first}#1", f"{first}#2"] if where == "beside" else [first]
+    scans += [second] if where == "above" else []
+    for scan in scans:
+        volume = read_volume(scan)
+        assert (volume.spacing_mm, volume.laterality) == (Spacing(), Laterality.UNKNOWN)
+        assert any("is not used: it lies with several scans" in note for note in volume.notes)
+
+
+def test_of_two_folders_the_export_file_tells_its_own_by_the_format_it_names(tmp_path):
+    scan = write_pictures(tmp_path / "exam" / "scan", eye(), "{}-Input.tif")
+    layers = write_pictures(tmp_path / "exam" / "layers", eye(), "{}-layers.png")
+    xml = heyex_xml((4, 12, 16)).replace("</Image>", "<ImageData><Extension>TIF</Extension></ImageData></Image>")
+    (tmp_path / "exam" / "info.xml").write_text(xml)
+
+    assert read_volume(scan).laterality is Laterality.OS
+    assert read_volume(layers).laterality is Laterality.UNKNOWN
+    for picture in scan.iterdir():
+        picture.unlink()
+    # alone, pictures may have been saved in another format since
+    assert read_volume(layers).laterality is Laterality.OS
 
 
 def test_any_other_xml_beside_the_pictures_is_left_alone(tmp_path):

@@ -1,3 +1,4 @@
+import dataclasses
 import gzip
 import struct
 
@@ -263,3 +264,45 @@ def test_a_file_changed_by_another_program_loses_what_octavo_knew_and_says_so(tm
     assert volume.shape == (3, 12, 16)
     assert volume.laterality is Laterality.UNKNOWN
     assert "changed by another program" in volume.notes[0]
+
+
+CUBE = dataclasses.replace(FULL, values=(np.arange(512) % 251).astype(np.uint8).reshape(8, 8, 8))
+
+
+def turned_along(axis):
+    return lambda image: image.slicer[(slice(None),) * axis + (slice(None, None, -1),)]
+
+
+def moved_by_one(image):
+    """Rolled along A-scans, with the affine that says so."""
+    affine = image.affine.copy()
+    affine[:3, 3] += affine[:3, 2]
+    return nibabel.Nifti1Image(np.roll(image.dataobj, -1, 2), affine, image.header)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [nibabel.as_closest_canonical, *(turned_along(axis) for axis in range(3)), moved_by_one],
+    ids=["as_closest_canonical", "bscans turned", "depth turned", "ascans turned", "moved"],
+)
+@pytest.mark.parametrize("known", [True, False], ids=["directions known", "directions unknown"])
+def test_a_file_turned_by_another_program_loses_what_octavo_knew_too(tmp_path, change, known):
+    eye = CUBE if known else dataclasses.replace(CUBE, slow_axis=SlowAxis.UNKNOWN)
+    path = write_volume(eye, tmp_path / "eye.nii")
+    before = nibabel.load(path)
+    nibabel.save(change(before), tmp_path / "turned.nii")
+    after = nibabel.load(tmp_path / "turned.nii")
+    assert (np.asarray(after.dataobj) != np.asarray(before.dataobj)).any()
+
+    volume = read_volume(tmp_path / "turned.nii")
+
+    assert (volume.laterality, volume.slow_axis) == (Laterality.UNKNOWN, SlowAxis.UNKNOWN)
+    assert "changed by another program" in volume.notes[0]
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["directions known", "directions unknown"])
+def test_a_file_only_copied_by_another_program_keeps_what_octavo_knew(tmp_path, known):
+    eye = CUBE if known else dataclasses.replace(CUBE, slow_axis=SlowAxis.UNKNOWN)
+    nibabel.save(nibabel.load(write_volume(eye, tmp_path / "eye.nii")), tmp_path / "copy.nii.gz")
+
+    assert same(read_volume(tmp_path / "copy.nii.gz"), eye)

@@ -5,9 +5,9 @@ import shutil
 import numpy as np
 import pytest
 
-from formats.written_scans import eye, heyex_xml, opt_dataset, vol_bytes, write_dicom, write_pictures, write_series
+from formats.written_scans import eye, opt_dataset, vol_bytes, write_dicom
 from octavo.errors import OctavoError
-from octavo.formats import READERS, Said, VolumeReadError, find_scans, list_scans, read_volume, write_volume
+from octavo.formats import READERS, Said, VolumeReadError, list_scans, name_scan, read_volume, write_volume
 from octavo.volume import Laterality, Origin, Region, ScanPattern, SlowAxis, Spacing, Volume
 
 
@@ -181,23 +181,11 @@ def test_names_that_are_no_files_get_one_line(name):
         assert "\n" not in str(refusal.value)
 
 
-def test_scans_in_a_folder_are_found_in_natural_order(tmp_path, vol):
-    np.save(tmp_path / "eye10.npy", eye())
-    np.save(tmp_path / "eye9.npy", eye())
-    (tmp_path / "bad.dcm").write_text("text")
-    (tmp_path / "readme.md").write_text("# no scan")
-    (tmp_path / ".hidden.npy").write_bytes(b"")
-    np.save(tmp_path / "eye9.mask.npy", eye() > 100)
-    write_pictures(tmp_path / "pictures" / "scan", eye())
-    (tmp_path / "pictures" / "info.xml").write_text(heyex_xml((4, 12, 16)))
-    write_series(tmp_path / "series", eye(3))
-
-    names = ["bad.dcm", "exam.vol", "eye9.npy", "eye10.npy", "pictures/scan", "series"]
-    assert find_scans(tmp_path) == [str(tmp_path / name) for name in names]
-    assert find_scans(vol) == [str(vol)]
-    (tmp_path / "hollow").mkdir()
-    with pytest.raises(VolumeReadError, match="folder holds no scan"):
-        find_scans(tmp_path / "hollow")
+def test_a_name_says_its_number_once(tmp_path, monkeypatch):
+    assert name_scan("./a.npz", 2) == "./a.npz#2"
+    assert name_scan("./a.npz#2", 2) == name_scan("./a.npz#2", None) == "./a.npz#2"
+    with pytest.raises(VolumeReadError, match="names scan 2 and scan 1 was given"):
+        name_scan("a.npz#2", 1)
 
 
 def test_a_scan_is_listed_by_name_and_number(vol):

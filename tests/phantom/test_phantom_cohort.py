@@ -7,7 +7,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from octavo.errors import OctavoError
+from octavo.formats.limits import MAX_VOXELS
 from octavo.phantom import DIFFICULTIES, make_cohort, plan_cohort
+from octavo.phantom.cohort import MOST_VOXELS
 from octavo.volume import Laterality, SlowAxis
 
 
@@ -100,11 +102,17 @@ def test_a_cohort_is_made_eye_by_eye():
         ({"two_eyes": -0.5}, "two_eyes is -0.5; wanted a share"),
         ({"difficulty": "medium"}, "'medium' is not a difficulty"),
         ({"shape": (32, 16, 48)}, "shape is 32 x 16 x 48"),
+        ({"shape": (1024, 1024, 513)}, "shape is 1024 x 1024 x 513; wanted at most 536870912 samples"),
     ],
 )
 def test_impossible_cohorts_are_refused_before_anything_is_made(change, said):
     with pytest.raises(OctavoError, match=said):
         make_cohort(**{"patients": 2, "seed": 1, **change})
+
+
+def test_the_largest_shape_is_what_the_readers_take():
+    assert MOST_VOXELS == MAX_VOXELS
+    assert plan_cohort(1, seed=1, shape=(1024, 1024, 512))[0].shape == (1024, 1024, 512)
 
 
 def told_by_global_statistics(difficulty):

@@ -57,6 +57,13 @@ def test_a_refusal_leaves_what_was_there(tmp_path, vol, capsys):
     assert same(read_volume(target), read_volume(vol))
 
 
+def test_a_refused_conversion_leaves_no_new_folder(tmp_path):
+    np.save(tmp_path / "eye.npy", eye())
+    with pytest.raises(OctavoError, match="is unknown and millimetres were asked for"):
+        convert_scan(tmp_path / "eye.npy", tmp_path / "new" / "deep" / "eye.nii")
+    assert [path.name for path in tmp_path.iterdir()] == ["eye.npy"]
+
+
 def test_unknown_millimetres_cannot_become_nifti(tmp_path):
     np.save(tmp_path / "eye.npy", eye())
 

@@ -8,6 +8,7 @@ from sklearn import metrics
 
 from octavo.cli import main
 from octavo.cohorts.dataset import PreparedExams, evaluation_batches
+from octavo.cohorts.reference import PHANTOMS
 from octavo.cohorts.splits import read_split
 from octavo.errors import OctavoError
 from octavo.files import write_json
@@ -244,3 +245,16 @@ def test_a_scan_that_was_replaced_since_training_is_noticed(study, tmp_path):
         OctavoError, match=r"its scans hold other voxels than when .* was trained; wanted the same scans"
     ):
         evaluate(run)
+
+
+def test_a_split_that_was_exchanged_after_training_is_refused(study, tmp_path):
+    run = study.copy(tmp_path / "run")
+    text = (run / "splits.csv").read_text(encoding="utf-8")
+    swapped = text.replace(",train", ",TEST").replace(",test", ",train").replace(",TEST", ",test")
+    (run / "splits.csv").write_text(swapped, encoding="utf-8")
+    with pytest.raises(OctavoError, match=r"splits\.csv: is not the split that run/seed-100 was trained with"):
+        evaluate(run)
+
+
+def test_an_evaluation_of_phantoms_says_so(evaluated):
+    assert read(evaluated.run / "evaluation.json")["caution"] == PHANTOMS

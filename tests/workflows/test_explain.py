@@ -130,8 +130,33 @@ def test_the_target_is_what_maps_of_the_score_explain(model, ill):
     positive, negative = maps["positive"].heats, maps["negative"].heats
     np.testing.assert_array_equal(positive["care"], negative["care"])
     assert not np.allclose(positive["grad-cam"], negative["grad-cam"], atol=1e-3)
-    same = [np.array_equal(maps["predicted"].heats["grad-cam"], maps[t].heats["grad-cam"]) for t in maps]
-    assert sum(same) == 2
+    assert [maps[target].explained_class for target in ("positive", "negative")] == [1, 0]
+
+
+@pytest.mark.parametrize(("shift", "target"), [(-0.05, "positive"), (0.05, "negative")])
+def test_what_is_explained_is_what_is_predicted_at_the_models_threshold(model, ill, tmp_path, shift, target):
+    probability = explain_exam(model, ill, by=("care",)).probability
+    strict = dataclasses.replace(model, threshold=probability + shift)
+    found, wanted = explain_exam(strict, ill), explain_exam(model, ill, target=target)
+    assert found.explained_class == wanted.explained_class == int(target == "positive")
+    np.testing.assert_array_equal(found.heats["grad-cam"], wanted.heats["grad-cam"])
+    (row,) = write_explanations(tmp_path / "out", [found], strict)
+    assert row["explained_class"] == found.explained_class
+    told = json.loads(next((tmp_path / "out").glob("*/numbers.json")).read_text(encoding="utf-8"))
+    assert told["explained_class"] == found.explained_class
+    assert PHANTOMS in told["warnings"]
+    page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert f"explains the {target} class" in page
+
+
+def test_without_attention_no_map_is_called_care(model, ill, tmp_path):
+    recipe = dataclasses.replace(model.recipe, attention="none")
+    plain = dataclasses.replace(model, recipe=recipe, network=recipe.build_network().eval())
+    for one, called in ((plain, True), (model, False)):
+        write_explanations(tmp_path / str(called), [explain_exam(one, ill, by=("care",))], one)
+        page = (tmp_path / str(called) / "index.html").read_text(encoding="utf-8")
+        assert ("channel mean (not attention)" in page) == called
+        assert ("CARE is read out of the attention" in page) != called
 
 
 @pytest.mark.parametrize("name", EXPLAINERS)
@@ -180,7 +205,13 @@ def test_everything_is_written_and_the_heat_reads_back_on_the_scans_grid(model, 
         with Image.open(folder / f"{name}.gif") as animation:
             assert animation.n_frames == volume.shape[0]
     stored = json.loads((folder / "numbers.json").read_text(encoding="utf-8"))
-    assert stored == {"exam_id": ill.exam_id, "probability": explanation.probability, **explanation.numbers}
+    assert stored == {
+        "exam_id": ill.exam_id,
+        "probability": explanation.probability,
+        "explained_class": explanation.explained_class,
+        **explanation.numbers,
+        "warnings": list(explanation.warnings),
+    }
     (row,) = csv.DictReader((tmp_path / "out" / "explanations.csv").open(encoding="utf-8"))
     assert row["exam_id"] == ill.exam_id
     assert float(row["care_recall"]) == pytest.approx(explanation.numbers["care_recall"])

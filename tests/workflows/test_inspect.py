@@ -109,6 +109,17 @@ def test_options_reach_the_reader(tmp_path, capsys):
     assert (said["laterality"], said["slow_axis"], said["region"]) == ("OS", "inferior-to-superior", "macula")
 
 
+def test_options_for_a_folder_refuse_no_file_that_states_its_own(tmp_path, capsys):
+    write_volume(Volume(eye(), Spacing(0.12, 0.0039, 0.0113)), tmp_path / "own.npz")
+    np.save(tmp_path / "plain.npy", eye().transpose(1, 0, 2))
+    write_dicom(tmp_path / "image.dcm", opt_dataset(eye()))
+    assert main(["inspect", str(tmp_path), "--axes", "depth,bscan,ascan", "--key", "data"]) == 0
+    assert capsys.readouterr().out.count("4 B-scans x 12 depth x 16 A-scans") == 3
+    for words, says in ((["own.npz"], "states its own axes"), (["image.dcm"], "has no axes")):
+        assert main(["inspect", str(tmp_path / words[0]), "--axes", "depth,bscan,ascan"]) == 2
+        assert says in capsys.readouterr().err
+
+
 def test_no_path_is_refused(capsys):
     assert main(["inspect"]) == 2
     assert "no scan was named; wanted files or folders" in capsys.readouterr().err

@@ -214,7 +214,13 @@ def test_a_folder_without_scans_among_several_is_reported_too(study, tmp_path, c
     told = capsys.readouterr()
     assert "1 exams answered" in told.out
     assert told.err.startswith("octavo: empty: ")
-    assert len(rows_of(tmp_path / "p.csv")) == 1
+    answered, empty = rows_of(tmp_path / "p.csv")
+    assert answered["probability"]
+    assert (empty["exam_id"], empty["path"]) == ("empty", str(tmp_path / "empty"))
+    assert (empty["probability"], empty["predicted"], empty["laterality"]) == ("", "", "unknown")
+    assert "not predicted: " in empty["warnings"]
+    assert "folder holds no scan" in empty["warnings"]
+    assert (empty["threshold"], empty["model"]) == (answered["threshold"], answered["model"])
 
 
 def test_where_no_scan_can_be_used_nothing_is_written(study, tmp_path, capsys):

@@ -1,6 +1,7 @@
 import csv
 import json
 import logging
+import shutil
 
 import numpy as np
 import pytest
@@ -14,13 +15,16 @@ from octavo.cohorts.prepared import Preparer
 from octavo.cohorts.reference import Reference
 from octavo.cohorts.splits import apply_split, read_split
 from octavo.errors import OctavoError
+from octavo.formats import read_volume, write_volume
 from octavo.metrics.calibration import fit_temperature
 from octavo.metrics.classification import auroc, youden_threshold
 from octavo.metrics.exam_arrays import UndefinedMetricError
+from octavo.systems.ai_cnet3d.recipe import AICNet3DRecipe
 from octavo.training.archives import load_archive
 from octavo.training.inference import logit_margins
+from octavo.training.machine import Machine
 from octavo.workflows.models import load_models
-from octavo.workflows.train import calibrate
+from octavo.workflows.train import calibrate, train
 
 STAGE = {"checkpoints", "finished.json", "metrics.csv", "model.safetensors"}
 SEED = {
@@ -348,3 +352,42 @@ def test_calibration_finds_temperature_and_threshold():
     assert found["temperature"] == pytest.approx(3, rel=0.25)
     assert found["threshold"] == pytest.approx(0.5, abs=0.12)
     assert found["threshold_rule"] == "Youden on validation"
+
+
+def test_a_run_killed_just_before_its_summary_is_finished_by_the_same_command(study, tmp_path):
+    run = study.copy(tmp_path / "run")
+    before = study.files(run)
+    (run / "summary.json").unlink()
+    assert study.train(run, seeds=(100, 200))["seeds"] == [100, 200]
+    assert study.files(run) == before
+
+
+def test_a_run_that_was_refused_may_be_begun_with_another_recipe(study, tmp_path):
+    run = tmp_path / "run"
+    rows = own_rows(study, tmp_path)
+    (tmp_path / "text.npz").write_text("no scan", encoding="utf-8")
+    manifest = write_rows(tmp_path / "m.csv", [{**rows[0], "path": str(tmp_path / "text.npz")}, *rows[1:]])
+    with pytest.raises(OctavoError, match="cannot be used"):
+        study.train(run, manifest=manifest)
+    summary = study.train(run, epochs=1, consistency="off")
+    assert summary["seeds"] == [100]
+
+
+def test_a_scan_that_is_replaced_between_two_seeds_is_noticed(study, tmp_path):
+    shutil.copytree(study.manifest.parent, tmp_path / "cohort")
+    manifest, run = tmp_path / "cohort" / "manifest.csv", tmp_path / "run"
+    study.train(run, manifest=manifest, epochs=1, consistency="off")
+    scan = next((tmp_path / "cohort" / "scans").iterdir())
+    volume = read_volume(scan)
+    write_volume(volume.with_values(volume.values[:, ::-1]), scan, overwrite=True)
+    with pytest.raises(OctavoError, match="this run was begun with voxels_hash"):
+        study.train(run, manifest=manifest, seeds=(200,), epochs=1, consistency="off")
+    assert not (run / "seed-200").exists()
+
+
+@pytest.mark.parametrize("machine", [{"precision": "half"}, {"strategy": "teamwork"}, {"accelerator": "abacus"}])
+def test_what_lightning_does_not_know_is_refused_in_one_line(study, tmp_path, machine):
+    recipe = AICNet3DRecipe(size=(16, 24, 16), channels=8, balance="none")
+    with pytest.raises(OctavoError, match="wanted what Lightning knows") as refusal:
+        train("ai-cnet3d", recipe, CohortChoice(study.manifest), tmp_path / "run", machine=Machine(**machine))
+    assert "\n" not in str(refusal.value)

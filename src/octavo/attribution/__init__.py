@@ -1,6 +1,6 @@
 """Explaining a score: maps of which voxels an answer rests on."""
 
-from octavo.attribution.explainer import EXPLAINERS, Attribution, Explainer, find_explainer
+from octavo.attribution.explainer import EXPLAINERS, Attribution, Explainer, covering, find_explainer
 from octavo.attribution.grad_cam import grad_cam, is_zero, published_grad_cam, same_grid
 from octavo.attribution.score import Score, class_margin, predicted_margin
 
@@ -10,6 +10,7 @@ __all__ = [
     "Explainer",
     "Score",
     "class_margin",
+    "covering",
     "find_explainer",
     "grad_cam",
     "is_zero",

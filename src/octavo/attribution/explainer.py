@@ -82,8 +82,29 @@ class Explainer:
         """Explain one prepared volume."""
         with evaluation(network), torch.no_grad():
             coarse = self.maps(network, network(volume), score)[0].float().cpu().numpy()
-        heat = np.clip(resample_values(coarse, (volume.shape[2], volume.shape[3], volume.shape[4])), 0.0, 1.0)
+        shape = (volume.shape[2], volume.shape[3], volume.shape[4])
+        heat = np.clip(resample_values(coarse, shape, covering(coarse.shape, shape)), 0.0, 1.0)
         return Attribution(heat, coarse, self.name, self.reads_score, bool(coarse.max() <= 0))
+
+
+Window = tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
+
+
+def covering(coarse: tuple[int, ...], shape: tuple[int, ...]) -> Window:
+    """The part of a network's own grid, in its cells, that the whole input covers.
+
+    Pooling drops what does not fill a cell, so that the cells, each a power of two of samples wide, may end before the
+    input does. Stretched over all of it a map would lie too deep.
+
+    Example:
+        >>> covering((16, 12, 14), (128, 100, 112))
+        ((0.0, 16.0), (0.0, 12.5), (0.0, 14.0))
+    """
+    edges = []
+    for cells, samples in zip(coarse, shape, strict=True):
+        width = min((1, 2, 4, 8, 16, 32), key=lambda width: abs(width * cells - samples))
+        edges.append((0.0, samples / width))
+    return (edges[0], edges[1], edges[2])
 
 
 @contextmanager

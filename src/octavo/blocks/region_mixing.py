@@ -32,6 +32,11 @@ class Mixing:
     constants: Float[Tensor, "region batch c"]
     """What is added to every token of a region."""
 
+    @property
+    def parts(self) -> tuple[Tensor, Tensor, Tensor]:
+        """All three."""
+        return self.skip, self.answers, self.constants
+
 
 MixingRule = Callable[[Float[Tensor, "region region batch c c"]], Mixing]
 """From the Gram matrices of all pairs of regions that meet (others are zero) to the mixing matrices."""
@@ -84,10 +89,13 @@ class _MixRegions(torch.autograd.Function):
         anatomy, eps, affines, grams, mixing = ctx.small
         layout = _Layout(anatomy, weights[:affines], eps)
         grad_mixing = layout.mixing_gradients(tokens, grad_y)
-        small = (mixing.skip, mixing.answers, mixing.constants)
-        grad_grams, *grad_parameters = torch.autograd.grad(
-            small, [grams, *weights[affines:]], grad_mixing, allow_unused=True, retain_graph=True
-        )
+        # frozen parameters get no gradient, and matrices that hang on nothing else have no graph
+        small = [(part, grad) for part, grad in zip(mixing.parts, grad_mixing, strict=True) if part.requires_grad]
+        learning = [weight for weight in weights[affines:] if weight.requires_grad]
+        parts, grads = zip(*small, strict=True)
+        grad_grams, *found = torch.autograd.grad(parts, [grams, *learning], grads, allow_unused=True, retain_graph=True)
+        each = iter(found)
+        grad_parameters = [next(each) if weight.requires_grad else None for weight in weights[affines:]]
         grad_tokens, grad_affine = layout.token_gradients(tokens, grad_y, mixing, grad_grams)
         return (grad_tokens, None, None, None, None, *grad_affine, *grad_parameters)
 
@@ -178,14 +186,16 @@ class _Layout:
         return grad_tokens, [part for pair in zip(grad_scales, grad_shifts, strict=True) for part in pair]
 
     def _slabs(self, *volumes: Tensor) -> Iterator[tuple[slice, list[list[Tensor]]]]:
-        """Matching tokens of all regions, some B-scans of one exam at a time (on a GPU everything at once)."""
+        """Matching tokens of all regions: some B-scans of one exam at a time, some small exams, on a GPU everything."""
         batch, bscans, depth, ascans, channels = volumes[0].shape
         halves = [divide(volume, self.anatomy) for volume in volumes]
         rows = halves[0][0].shape[1]
-        whole = volumes[0].device.type != "cpu"
-        at_once = rows if whole else max(1, SLAB_NUMBERS // (bscans // rows * depth * ascans * channels))
-        for first in range(1 if whole else batch):
-            samples = slice(None) if whole else slice(first, first + 1)
+        at_once = max(1, SLAB_NUMBERS // (bscans // rows * depth * ascans * channels))
+        exams = max(1, at_once // rows)
+        if volumes[0].device.type != "cpu":
+            at_once, exams = rows, batch
+        for first in range(0, batch, exams):
+            samples = slice(first, first + exams)
             for row in range(0, rows, at_once):
                 yield samples, [[region[samples, row : row + at_once] for region in regions] for regions in halves]
 

@@ -5,9 +5,11 @@ command's module is imported, so that asking for help costs nothing.
 """
 
 import importlib
+import io
 import logging
 import signal
 import sys
+from collections.abc import Iterable
 from types import FrameType
 from typing import Protocol
 
@@ -42,10 +44,27 @@ class Command(Protocol):
         """Do it, and return the exit code."""
 
 
+def overview_of(group: str) -> str | None:
+    """The text of `octavo GROUP --help`, where there are commands of several words that begin so.
+
+    Example:
+        >>> overview_of("cohort").splitlines()[0], overview_of("inspect")
+        ('usage: octavo cohort COMMAND [options]', None)
+    """
+    lines = _lines([name for name in COMMANDS if name.startswith(f"{group} ")])
+    if not lines:
+        return None
+    last = f"`octavo {group} COMMAND --help` explains a command."
+    return "\n".join([f"usage: octavo {group} COMMAND [options]", "", "commands:", *lines, "", last])
+
+
+def _lines(names: Iterable[str]) -> list[str]:
+    width = max(map(len, COMMANDS)) + 2
+    return [f"  {name:<{width}}{COMMANDS[name][1]}" for name in names]
+
+
 def overview() -> str:
     """The text of `octavo --help`."""
-    width = max(map(len, COMMANDS)) + 2
-    lines = [f"  {name:<{width}}{summary}" for name, (_, summary) in COMMANDS.items()]
     return "\n".join(
         [
             "usage: octavo COMMAND [options]",
@@ -54,7 +73,7 @@ def overview() -> str:
             "Research software, not a medical device.",
             "",
             "commands:",
-            *lines,
+            *_lines(COMMANDS),
             "",
             "`octavo COMMAND --help` explains a command. Exit codes: 0 done; 1 done, but some items failed or a check",
             "found faults; 2 refused, nothing changed; 130 or 143 stopped.",
@@ -97,13 +116,25 @@ def _stop(signum: int, frame: FrameType | None) -> None:
     sys.exit(128 + signum)
 
 
+def _show_any_name() -> None:
+    """Let names of files that are not UTF-8 be printed with their odd bytes as escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run one command; refusals become one line on standard error and exit code 2."""
     words = list(sys.argv[1:] if argv is None else argv)
+    _show_any_name()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     signal.signal(signal.SIGTERM, _stop)
     if not words or words[0] in {"-h", "--help"}:
         print(overview())
+        return 0
+    group = overview_of(words[0]) if len(words) == 2 and words[1] in {"-h", "--help"} else None
+    if group is not None:
+        print(group)
         return 0
     if words == ["--version"]:
         from octavo import __version__
@@ -114,6 +145,13 @@ def main(argv: list[str] | None = None) -> int:
         return run_command(words)
     except OctavoError as refusal:
         print(f"octavo: {refusal}", file=sys.stderr)
+        return 2
+    except UnicodeEncodeError as error:
+        passage = error.object[max(error.start - 40, 0) : error.end + 40]
+        print(
+            f"octavo: {passage!a} cannot be written as {error.encoding}; wanted names in UTF-8; rename the file or folder",
+            file=sys.stderr,
+        )
         return 2
     except KeyboardInterrupt:
         print("octavo: stopped", file=sys.stderr)

@@ -48,4 +48,6 @@ def describe(evaluation: Mapping[str, Any]) -> str:
         seeds = "" if spread is None else f"; seeds {evaluation[f'{name}_mean']:.3f} +- {spread:.3f}"
         note = evaluation.get(f"{name}_ci_note")
         lines.append(f"  {name:<20} {value:.3f} ({interval}{seeds})" + (f"; {note}" if note else ""))
+    if evaluation.get("caution"):
+        lines.append(str(evaluation["caution"]))
     return "\n".join(lines)

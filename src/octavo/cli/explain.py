@@ -46,6 +46,7 @@ class Explain(ScanOptions):
 
         exams, failed = exams_of(self.scans, self.said(), self.positive)
         from octavo.attribution import find_explainer
+        from octavo.cohorts.reference import OUTSIDE, is_caution
         from octavo.workflows.explain import explain_exam, write_explanations
         from octavo.workflows.models import load_models
 
@@ -63,6 +64,12 @@ class Explain(ScanOptions):
         written = write_explanations(self.out, explained(), model)
         if written:
             print(f"{self.out / 'index.html'}: {len(written)} exams explained by {model.name}")
+            cautions = {text for row in written for text in row["warnings"].split(" | ") if is_caution(text)}
+            for caution in sorted(text for text in cautions if not text.startswith(OUTSIDE)):
+                print(f"  {caution}")
+            doubtful = sum(OUTSIDE in row["warnings"] for row in written)
+            if doubtful:
+                print(f"  {doubtful} of them {OUTSIDE}: see the column warnings")
             print("research software, not a medical device")
         for exam, reason in failed:
             print(f"octavo: {exam.exam_id}: {reason}", file=sys.stderr)

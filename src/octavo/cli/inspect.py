@@ -8,7 +8,7 @@ from typing import Annotated
 import tyro
 
 from octavo.errors import OctavoError
-from octavo.formats import Said
+from octavo.formats import Said, VolumeReadError, find_scans
 from octavo.volume import Laterality, Region, ScanPattern, SlowAxis
 from octavo.workflows.inspect import as_json, describe, inspect_scans
 
@@ -68,7 +68,10 @@ class Inspect(ScanOptions):
         """Inspect, print, and list what was refused at the end."""
         if not self.paths:
             raise OctavoError("no scan was named; wanted files or folders; for example octavo inspect eye.npy")
-        inspections = inspect_scans(self.paths, preview=self.preview, **self.said())
+        said = self.said()
+        if (self.axes or self.key) and all(map(_is_searched, self.paths)):
+            said["said_of_all"] = frozenset({"axes", "key"})
+        inspections = inspect_scans(self.paths, preview=self.preview, **said)
         refused = [inspection.refusal for inspection in inspections if inspection.refusal is not None]
         if self.json:
             print(as_json(inspections))
@@ -80,3 +83,11 @@ class Inspect(ScanOptions):
         if not refused:
             return 0
         return 2 if len(refused) == len(inspections) else 1
+
+
+def _is_searched(path: str) -> bool:
+    """Whether a path is a folder of scans, for which options are said of all and not of each."""
+    try:
+        return [Path(scan) for scan in find_scans(path)] != [Path(path)]
+    except VolumeReadError:
+        return False

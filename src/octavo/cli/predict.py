@@ -41,13 +41,18 @@ class Predict(ScanOptions):
             raise OctavoError(f"{self.out}: is there already; choose another --out, or pass --overwrite")
         exams, refused = exams_of(self.scans, self.said(), self.positive)
         from octavo.cohorts.reference import OUTSIDE, PHANTOMS
-        from octavo.workflows.predict import predict, write_predictions
+        from octavo.workflows.predict import Prediction, predict, write_predictions
 
         with tempfile.TemporaryDirectory(prefix="octavo-") as prepared:
             predictions, failed = predict(self.folder, exams, Path(prepared), seed=self.seed)
         failed = [*refused, *failed]
         if len(failed) < len(exams) + len(refused):
-            write_predictions(self.out, predictions)
+            threshold, model = predictions[0].threshold, predictions[0].model
+            unread = [
+                Prediction(exam, exam.laterality.value, None, (), threshold, model, (f"not predicted: {reason}",))
+                for exam, reason in refused
+            ]
+            write_predictions(self.out, [*predictions, *unread])
             print(
                 f"{self.out}: {len(predictions) - len(failed) + len(refused)} exams answered by {predictions[0].model}"
             )

@@ -70,7 +70,8 @@ class EpochOrder(Sampler[list[tuple[int, int]]]):
         batch_size: Exams in a batch of one process.
         balance: How unequal classes are met. `undersample` keeps a random, seeded part of the larger class for the whole
             run, as published; `weighted-sampling` draws anew in every epoch, with replacement, so that classes are even.
-        seed: The run's seed.
+        seed: Names the orders.
+        balance_seed: Names the part that undersampling keeps, so that stages of other orders keep the same one.
 
     Raises:
         OctavoError: If one class is missing and balance is asked for.
@@ -82,6 +83,7 @@ class EpochOrder(Sampler[list[tuple[int, int]]]):
         batch_size: int,
         balance: Balance = "none",
         seed: int = 0,
+        balance_seed: int = 0,
     ) -> None:
         self.labels = np.asarray(labels)
         self.batch_size = batch_size
@@ -93,7 +95,9 @@ class EpochOrder(Sampler[list[tuple[int, int]]]):
             raise OctavoError(
                 f"class {int(counts.argmin())} is empty in the training part; wanted both to balance them"
             )
-        self.kept = self._undersampled(counts) if balance == "undersample" else np.arange(len(self.labels))
+        self.kept = (
+            self._undersampled(counts, balance_seed) if balance == "undersample" else np.arange(len(self.labels))
+        )
 
     @property
     def sampler(self) -> "EpochOrder":
@@ -123,8 +127,8 @@ class EpochOrder(Sampler[list[tuple[int, int]]]):
             order = rng.permutation(self.kept)
         return np.resize(order, len(self) * self.batch_size * processes())
 
-    def _undersampled(self, counts: np.ndarray) -> np.ndarray:
-        rng = np.random.Generator(np.random.Philox(np.random.SeedSequence((self.seed, 2**31))))
+    def _undersampled(self, counts: np.ndarray, seed: int) -> np.ndarray:
+        rng = np.random.Generator(np.random.Philox(np.random.SeedSequence((seed, 2**31))))
         kept = [rng.permutation(np.flatnonzero(self.labels == label))[: counts.min()] for label in (0, 1)]
         return np.sort(np.concatenate(kept))
 

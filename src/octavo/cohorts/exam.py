@@ -38,6 +38,8 @@ class Exam:
         covariates: Every other column of the row, as written.
         axes: The order of the axes in an array file, such as `depth,bscan,ascan`.
         key: The name of the array in an archive of several.
+        said_of_all: Which of `axes` and `key` were said of all exams at once and not of this one: a file that states its
+            own axes, has none to state, or holds one array ignores them.
         spacing_mm: Millimetres between B-scans, along depth and between A-scans.
         slow_axis: Which way the B-scans follow one another.
         region: Which part of the retina the scan holds.
@@ -63,6 +65,7 @@ class Exam:
     pattern: ScanPattern | None = None
     mask: Path | None = None
     laterality_wins: bool = False
+    said_of_all: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if self.label not in {None, 0, 1}:
@@ -96,6 +99,7 @@ def read_exam(exam: Exam, *, allow_constant: bool = False) -> Volume:
         slow_axis=exam.slow_axis,
         region=exam.region,
         pattern=exam.pattern,
+        said_of_all=exam.said_of_all,
         allow_constant=allow_constant,
     )
     if exam.laterality in {Laterality.UNKNOWN, volume.laterality}:

@@ -110,6 +110,7 @@ def read_manifest(
     axes: str | None = None,
     key: str | None = None,
     require_labels: bool = True,
+    require_patients: bool = True,
     allow_straddling: bool = False,
 ) -> Cohort:
     """Read a manifest.
@@ -121,22 +122,24 @@ def read_manifest(
         path: The CSV file.
         positive: The name of the class that becomes 1, where labels are names; there must be exactly two.
         each_row_its_own_patient: Declare that no two rows share a patient; rows may then be without one.
-        axes: The order of axes for rows that do not say.
-        key: The name of the array for rows that do not say.
-        require_labels: Whether every exam must have a label; prediction needs none.
+        axes: The order of axes for rows that do not say; files that state their own, or have none, ignore it.
+        key: The name of the array for rows that do not say; files that hold one array ignore it.
+        require_labels: Whether every exam must have a label, and both classes be there; prediction needs neither.
+        require_patients: Whether every exam must have a patient, or the declaration; prediction needs none.
         allow_straddling: Let a patient stand in two parts, for a check that lists them.
 
     Raises:
         OctavoError: If anything is missing, misspelt or contradictory; the message names line and column.
     """
     path = Path(path)
-    needed = [name for name in REQUIRED if name != "patient_id" or not each_row_its_own_patient]
-    table = read_table(path, [name for name in needed if name != "label" or require_labels], [*REQUIRED, *OPTIONAL])
+    spared = {"patient_id"} if each_row_its_own_patient or not require_patients else set()
+    spared |= set() if require_labels else {"label"}
+    table = read_table(path, [name for name in REQUIRED if name not in spared], [*REQUIRED, *OPTIONAL])
     if not table.rows:
         raise OctavoError(f"{path.name}: holds a header and no exams; wanted at least one row below it")
     _refuse_repeated(table)
-    classes = _classes(table, positive)
-    patients = _patients(table, each_row_its_own_patient)
+    classes = _classes(table, positive, both=require_labels)
+    patients = _patients(table, each_row_its_own_patient, require_patients)
     _refuse_half_divided(table)
     exams = []
     for cells, patient in zip(table.rows, patients, strict=True):
@@ -164,7 +167,7 @@ def patients_in_two_parts(pairs: Iterable[tuple[str, str | None]]) -> dict[str, 
     """
     parts: dict[str, set[str]] = {}
     for patient, part in pairs:
-        if part is not None:
+        if patient and part is not None:
             parts.setdefault(patient, set()).add(part)
     return {patient: tuple(sorted(found)) for patient, found in parts.items() if len(found) > 1}
 
@@ -181,8 +184,8 @@ def write_manifest(rows: Sequence[Mapping[str, str]], path: Path, *, overwrite: 
     write_table(path, [*known, *covariates], rows, overwrite=overwrite)
 
 
-def _classes(table: Table, positive: str | None) -> dict[str, int]:
-    """What each spelling of a label stands for."""
+def _classes(table: Table, positive: str | None, both: bool) -> dict[str, int]:
+    """What each spelling of a label stands for; where not both classes are needed, one name may stand alone."""
     labels = [cells["label"] for cells in table.rows if "label" in cells and cells["label"].text]
     names = sorted({label.text for label in labels})
     listed = ", ".join(repr(name) for name in names[:10]) + (", ..." if len(names) > 10 else "")
@@ -192,7 +195,8 @@ def _classes(table: Table, positive: str | None) -> dict[str, int]:
                 cure = f"pass --positive NAME (the names are {listed})" if len(names) == 2 else "correct it"
                 raise label.refused(f"is {label.text!r}; wanted 0 or 1; {cure}")
         return {"0": 0, "1": 1}
-    if labels and (len(names) != 2 or positive not in names):
+    alone = len(names) == 1 and not both
+    if labels and not alone and (len(names) != 2 or positive not in names):
         raise OctavoError(
             f"{table.path.name}, column 'label': {len(names)} names ({listed}); wanted exactly two, one of them "
             f"{positive!r} as --positive says"
@@ -200,8 +204,10 @@ def _classes(table: Table, positive: str | None) -> dict[str, int]:
     return {name: int(name == positive) for name in names}
 
 
-def _patients(table: Table, each_row_its_own: bool) -> list[str]:
+def _patients(table: Table, each_row_its_own: bool, required: bool) -> list[str]:
     """Whose eye each row is; rows declared their own patient bear the name of the exam."""
+    if not required and not each_row_its_own:
+        return [cells.get("patient_id", NOWHERE).text for cells in table.rows]
     patients: dict[str, Cell] = {}
     found = []
     for cells in table.rows:
@@ -254,6 +260,7 @@ def _exam(
     def text(name: str) -> str:
         return cells.get(name, NOWHERE).text
 
+    said_of_all = {name for name, value in (("axes", axes), ("key", key)) if value is not None and not text(name)}
     return Exam(
         exam_id=cells["exam_id"].text,
         patient_id=patient,
@@ -264,6 +271,7 @@ def _exam(
         covariates={name: cell.text for name, cell in cells.items() if name not in {*REQUIRED, *OPTIONAL}},
         axes=text("axes") or axes,
         key=text("key") or key,
+        said_of_all=frozenset(said_of_all),
         spacing_mm=_spacing_mm(cells),
         slow_axis=_choice(cells, "slow_axis", SlowAxis, "a direction of the slow axis"),
         region=_choice(cells, "region", Region, "a region of the retina"),

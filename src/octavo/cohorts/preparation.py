@@ -37,13 +37,21 @@ class Prepared:
     warnings: tuple[str, ...]
     """What was not known and taken as stored."""
 
-    def to_scan_grid(self, heat: Float[np.ndarray, "b d a"]) -> Float[np.ndarray, "bscan depth ascan"]:
+    def to_scan_grid(
+        self,
+        heat: Float[np.ndarray, "b d a"],
+        window: tuple[tuple[float, float], tuple[float, float], tuple[float, float]] | None = None,
+    ) -> Float[np.ndarray, "bscan depth ascan"]:
         """Bring a map that covers the network's input, however coarsely, to the grid and orientation of the scan.
+
+        Args:
+            heat: The map.
+            window: Which part of it the network's input covers, as edges in its cells; by default all.
 
         Returns:
             Values between 0 and the map's maximum.
         """
-        on_grid = resample_values(heat, self.scan_shape)
+        on_grid = resample_values(heat, self.scan_shape, window)
         return np.ascontiguousarray(flip(np.clip(on_grid, 0.0, float(heat.max())), self.flips))
 
 

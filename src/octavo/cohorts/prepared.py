@@ -101,6 +101,7 @@ class Preparer:
             str(exam.path),
             exam.laterality.value,
             exam.laterality_wins,
+            sorted(exam.said_of_all),
             exam.axes,
             exam.key,
             exam.spacing_mm,

@@ -16,7 +16,13 @@ from octavo.volume import AXES, Volume
 
 OUTSIDE = "outside what this model learnt from"
 PHANTOMS = "this model learnt from synthetic eyes only: its answers about real eyes mean nothing"
+SOME_PHANTOMS = "this model learnt from were synthetic eyes"
 _PHANTOM_DEVICE = "octavo phantom"
+
+
+def is_caution(warning: str) -> bool:
+    """Whether a warning is one that every picture and every summary must bear."""
+    return warning == PHANTOMS or warning.startswith(OUTSIDE) or warning.endswith(SOME_PHANTOMS)
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,18 @@ class Reference:
     phantoms: int
     """How many of the scans were synthetic eyes."""
 
+    def __post_init__(self) -> None:
+        pairs = [*self.shape, *(span for span in self.size_mm if span is not None), *self.grey]
+        well_formed = (
+            (len(self.shape), len(self.size_mm), len(self.grey)) == (3, 3, len(_GREY_NAMES))
+            and all(len(pair) == 2 and all(isinstance(end, int | float) for end in pair) for pair in pairs)
+            and all(isinstance(name, str) for name in (*self.patterns, *self.slow_axes, *self.regions))
+            and isinstance(self.scans, int)
+            and isinstance(self.phantoms, int)
+        )
+        if not well_formed:
+            raise OctavoError("a field is not of its kind")
+
     @classmethod
     def of(cls, facts: Iterable[ScanFacts]) -> "Reference":
         """Summarise the training scans.
@@ -125,7 +143,7 @@ class Reference:
 
         try:
             return cls(**{name: tuples(value) for name, value in content.items()})  # type: ignore[arg-type]
-        except TypeError as error:
+        except (TypeError, OctavoError) as error:
             raise OctavoError(f"reference.json: {error}; wanted the file that training wrote") from None
 
     def warnings(self, facts: ScanFacts) -> tuple[str, ...]:
@@ -142,8 +160,15 @@ class Reference:
                 if value not in known
             ),
         ]
-        said = [f"{OUTSIDE}: {'; '.join(reasons)}"] if reasons else []
-        return (*said, PHANTOMS) if self.phantoms == self.scans else tuple(said)
+        outside = f"{OUTSIDE}: {'; '.join(reasons)}" if reasons else ""
+        return tuple(text for text in (outside, self.phantom_caution) if text)
+
+    @property
+    def phantom_caution(self) -> str:
+        """What must be said of a model that learnt from synthetic eyes, whatever it answers; empty of any other."""
+        if self.phantoms == self.scans:
+            return PHANTOMS
+        return f"{self.phantoms} of the {self.scans} scans that {SOME_PHANTOMS}" if self.phantoms else ""
 
     def _range_reasons(self, facts: ScanFacts) -> list[str]:
         reasons = []

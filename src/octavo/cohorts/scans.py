@@ -5,10 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from octavo.cohorts.exam import Exam
-from octavo.cohorts.manifest import OPTIONAL, REQUIRED, read_manifest
-from octavo.cohorts.table import read_table
+from octavo.cohorts.manifest import read_manifest
 from octavo.errors import OctavoError
-from octavo.formats import Said, VolumeReadError, find_scans
+from octavo.formats import Said, VolumeReadError, find_scans, name_scan
 from octavo.volume import Laterality
 
 
@@ -19,7 +18,8 @@ def exams_of(
 
     Args:
         paths: Scans, folders to search, and manifests (.csv), which need neither labels nor patients.
-        said: What the user says about the scans; a manifest's row that says something else wins.
+        said: What the user says about the scans; a manifest's row that says something else wins. What is said of the
+            axes or the array of a whole folder or manifest does not refuse files that state their own.
         positive: The label that counts as positive, where a manifest's labels are names.
 
     Returns:
@@ -39,23 +39,25 @@ def exams_of(
             continue
         try:
             found = find_scans(path)
+            named = [name_scan(scan, said.get("scan")) for scan in found]
         except VolumeReadError as refusal:
             refused.append((Exam(_name(path, taken), "", Path(path)), str(refusal)))
             continue
-        exams.extend(_exam(scan, said, taken) for scan in found)
+        is_searched = [Path(scan) for scan in found] != [Path(path)]
+        many = frozenset({"axes", "key"} if is_searched else ())
+        exams.extend(_exam(scan, Path(name), said, many, taken) for scan, name in zip(found, named, strict=True))
     return exams, refused
 
 
 def _exams_of_manifest(path: Path, said: Said, positive: str | None, taken: set[str]) -> list[Exam]:
-    table = read_table(path, (), (*REQUIRED, *OPTIONAL))
-    names_patients = any(row["patient_id"].text for row in table.rows if "patient_id" in row)
     cohort = read_manifest(
         path,
         positive=positive,
-        each_row_its_own_patient=not names_patients,
         axes=said.get("axes"),
         key=said.get("key"),
         require_labels=False,
+        require_patients=False,
+        allow_straddling=True,
     )
     twice = [exam.exam_id for exam in cohort.exams if exam.exam_id in taken]
     if twice:
@@ -67,7 +69,6 @@ def _exams_of_manifest(path: Path, said: Said, positive: str | None, taken: set[
     return [
         replace(
             exam,
-            patient_id=exam.patient_id if names_patients else "",
             laterality=_known(exam.laterality) or said.get("laterality") or Laterality.UNKNOWN,
             laterality_wins=_known(exam.laterality) is None and said.get("laterality") is not None,
             spacing_mm=exam.spacing_mm or said.get("spacing_mm"),
@@ -79,16 +80,16 @@ def _exams_of_manifest(path: Path, said: Said, positive: str | None, taken: set[
     ]
 
 
-def _exam(scan: str, said: Said, taken: set[str]) -> Exam:
-    number = said.get("scan")
+def _exam(scan: str, path: Path, said: Said, said_of_all: frozenset[str], taken: set[str]) -> Exam:
     return Exam(
         exam_id=_name(scan, taken),
         patient_id="",
-        path=Path(scan if number is None else f"{scan}#{number}"),
+        path=path,
         laterality=said.get("laterality") or Laterality.UNKNOWN,
         laterality_wins=said.get("laterality") is not None,
         axes=said.get("axes"),
         key=said.get("key"),
+        said_of_all=said_of_all,
         spacing_mm=said.get("spacing_mm"),
         slow_axis=said.get("slow_axis"),
         region=said.get("region"),

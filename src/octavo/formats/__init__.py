@@ -4,7 +4,8 @@ A new format is one file that makes a `Reader`, and one line in `octavo.formats.
 """
 
 from octavo.formats.errors import VolumeReadError
-from octavo.formats.reading import READERS, Said, find_scans, list_scans, read_volume
+from octavo.formats.finding import files_of, find_scans
+from octavo.formats.reading import READERS, Said, list_scans, name_scan, read_volume
 from octavo.formats.writing import WRITERS, write_volume
 
 __all__ = [
@@ -12,8 +13,10 @@ __all__ = [
     "WRITERS",
     "Said",
     "VolumeReadError",
+    "files_of",
     "find_scans",
     "list_scans",
+    "name_scan",
     "read_volume",
     "write_volume",
 ]

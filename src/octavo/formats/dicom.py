@@ -35,12 +35,28 @@ def _recognises(path: Path, beginning: bytes) -> bool:
         return has_mark(beginning)
     files = _dicom_files(path)
     ends = {files[0], files[-1]} if files else set()
-    return bool(files) and all(read_dataset(file, pixels=False).get("NumberOfFrames") in {None, "", 1} for file in ends)
+    return bool(files) and all(_is_frame(file) for file in ends)
+
+
+def _is_frame(file: Path) -> bool:
+    """Whether a file holds one frame; a damaged one may, and reading the folder says what is wrong with it."""
+    try:
+        with refusing(file.name, "a DICOM image"):
+            return read_dataset(file, pixels=False).get("NumberOfFrames") in {None, "", 1}
+    except VolumeReadError:
+        return True
 
 
 def _dicom_files(folder: Path) -> list[Path]:
     files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
     return [file for file in files if file.name != "DICOMDIR" and is_dicom(file)]
+
+
+def _parts(folder: Path) -> list[Path]:
+    """The DICOM files of a folder, and those that are called so and must not go missing unseen."""
+    named = (file for file in folder.iterdir() if file.suffix.lower() in _NAMED_DICOM and file.name[0] != ".")
+    # a pipe of that name would be waited for; a link that leads nowhere is a frame that is lost
+    return sorted({*_dicom_files(folder), *(file for file in named if file.is_file() or not file.exists())})
 
 
 def _scans(path: Path, options: ReadOptions) -> Sequence[Scan]:
@@ -64,11 +80,9 @@ def _read_headers(folder: Path) -> tuple[list[Instance], dict[str, VolumeReadErr
     Reports and photographs of the same study are passed over; where some files are of the eye's tomography, so are
     slices of anything else.
     """
-    files = set(_dicom_files(folder))
-    files |= {file for file in folder.iterdir() if file.suffix.lower() in _NAMED_DICOM and file.name[0] != "."}
     found: list[Instance] = []
     refusals: dict[str, VolumeReadError] = {}
-    for file in sorted(files):
+    for file in _parts(folder):
         try:
             with refusing(file.name, "a DICOM image"):
                 found.append(read_instance(file))
@@ -175,4 +189,5 @@ READER = Reader(
     suffixes=(".dcm", ".dicom"),
     recognises=_recognises,
     scans=_scans,
+    parts=_parts,
 )

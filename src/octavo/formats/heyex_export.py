@@ -32,6 +32,8 @@ class HeyexExport:
     ends_mm: Float[np.ndarray, "bscan 2"]
     laterality: Laterality
     device: str
+    endings: frozenset[str]
+    """How the files of the pictures ended when they were exported, as the export file says; empty where it does not."""
 
 
 @dataclass
@@ -43,6 +45,7 @@ class _Gathering:
     images: list[dict[str, float]] = field(default_factory=list)
     eyes: set[Laterality] = field(default_factory=set)
     device: dict[str, str] = field(default_factory=dict)
+    endings: set[str] = field(default_factory=set)
 
     def start(self, name: str, _attributes: dict[str, str]) -> None:
         self.path.append(name)
@@ -59,6 +62,8 @@ class _Gathering:
     def end(self, name: str) -> None:
         if name == "Laterality":
             self.eyes.add(Laterality.parse(self.text))
+        elif name == "Extension" and "ImageData" in self.path:
+            self.endings.add(self.text.strip())
         elif name in _DEVICE and "GeneralEquipment" in self.path:
             self.device[name] = self.text.strip()
         elif "OphthalmicAcquisitionContext" in self.path and self.images:
@@ -96,6 +101,7 @@ def read_heyex_export(path: Path) -> HeyexExport | None:
         ends_mm=table[:, 6:8],
         laterality=eyes.pop() if len(eyes) == 1 else Laterality.UNKNOWN,
         device=" ".join(met.device[name] for name in _DEVICE if met.device.get(name)),
+        endings=frozenset(met.endings),
     )
 
 

@@ -1,9 +1,9 @@
 """A folder of numbered B-scan pictures: `1.bmp`, `7_image.jpg`, `12-Input.tif`, `OCT-0_3.png`, `001.tif`.
 
-Pictures whose names differ in one number are one scan, in the order of that number; other files are left alone. A
-missing or doubled number is refused, because a lost B-scan is a wrong volume that looks right. Where a Heidelberg export
-file lies beside the pictures or in the folder above and lists just as many B-scans of just that size, it gives
-millimetres, eye and direction.
+Pictures whose names differ in one number, capitals aside, are one scan, in the order of that number; a note names the
+pictures that belong to none. A missing or doubled number is refused, because a lost B-scan is a wrong volume that looks
+right. Where a Heidelberg export file lies beside the pictures of one scan, or above one such folder, and lists just as many
+B-scans of just that size, it gives millimetres, eye and direction.
 """
 
 import dataclasses
@@ -29,6 +29,7 @@ _SUFFIXES = {".bmp", ".jpg", ".jpeg", ".png", ".tif", ".tiff"}
 _TIFF_SUFFIXES = {".tif", ".tiff"}
 _PICTURE_FORMATS = ("BMP", "JPEG", "PNG", "TIFF")
 _NUMBER = re.compile(r"(\d+)")
+_OF_WHICH = "lies with several scans, and nothing tells which of them it is of; pass what is known of each"
 
 
 def _recognises(path: Path, _beginning: bytes) -> bool:
@@ -41,15 +42,33 @@ def _recognises(path: Path, _beginning: bytes) -> bool:
 _Numbered = list[tuple[int, Path]]
 
 
+def _pictures(folder: Path) -> list[Path]:
+    """The picture files of a folder, without hidden ones and without `eye.npz.png`, which only shows what `eye.npz` is."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in _SUFFIXES
+        and not path.name.startswith(".")
+        and path.is_file()
+        and not ("." in path.stem and path.with_suffix("").is_file())
+    )
+
+
 def _families(folder: Path) -> dict[str, _Numbered]:
-    """Pictures grouped by their name without the number that counts, each group in the order of that number."""
+    """Pictures grouped by their name without the number that counts, each group in the order of that number.
+
+    Capitals make no other group: `bscan-1.png` and `Bscan-2.png` are of one scan.
+    """
     by_template: dict[tuple[str, ...], list[tuple[list[int], Path]]] = defaultdict(list)
-    for path in folder.iterdir():
-        if path.suffix.lower() in _SUFFIXES and not path.name.startswith(".") and path.is_file():
-            pieces = _NUMBER.split(path.stem)
-            by_template[tuple(pieces[::2])].append(([int(number) for number in pieces[1::2]], path))
+    spelled: dict[tuple[str, ...], list[str]] = {}
+    for path in _pictures(folder):
+        pieces = _NUMBER.split(path.stem)
+        template = tuple(piece.casefold() for piece in pieces[::2])
+        spelled.setdefault(template, pieces[::2])
+        by_template[template].append(([int(number) for number in pieces[1::2]], path))
     families: dict[str, _Numbered] = defaultdict(list)
-    for words, members in by_template.items():
+    for template, members in by_template.items():
+        words = spelled[template]
         counting = _counting_position([numbers for numbers, _ in members])
         for numbers, path in members:
             if counting is not None:
@@ -70,6 +89,15 @@ def _counting_position(numbers: Sequence[Sequence[int]]) -> int | None:
     if varying:
         return varying[-1]
     return places - 1 if places and len(numbers) > 1 else None
+
+
+def _parts(folder: Path) -> list[Path]:
+    return [path for members in _families(folder).values() for _, path in members]
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a file is called as a picture is, and no multi-page TIFF, which is a volume of its own."""
+    return path.suffix.lower() in _SUFFIXES and not _has_pages(path)
 
 
 def _has_pages(path: Path) -> bool:
@@ -98,7 +126,21 @@ def _load(folder: Path, family: str, members: _Numbered) -> Volume:
     _check_numbers(family, members)
     values = _read_pictures([path for _, path in members])
     volume = Volume(values, pattern=ScanPattern.RASTER, pattern_origin=Origin.ASSUMED)
-    place, export = _find_export(folder)
+    volume = _with_export_of(folder, members, volume)
+    first, last = members[0][0], members[-1][0]
+    if first > 1:
+        volume = volume.with_note(
+            f"B-scans are numbered from {first} to {last}; nothing tells whether earlier ones are missing"
+        )
+    parts = set(_parts(folder))
+    unused = [path.name for path in _pictures(folder) if path not in parts and is_picture(path)]
+    if unused:
+        volume = volume.with_note(f"pictures whose names do not count with others are not used: {_few(unused)}")
+    return volume
+
+
+def _with_export_of(folder: Path, members: _Numbered, volume: Volume) -> Volume:
+    place, export = _find_export(folder, members)
     if isinstance(export, str):
         return volume.with_note(f"the XML file {place} is not used: it {export}")
     if export is None:
@@ -162,7 +204,7 @@ def _read_pictures(files: Sequence[Path]) -> np.ndarray:
     return np.stack(pages)
 
 
-def _find_export(folder: Path) -> tuple[str, HeyexExport | str | None]:
+def _find_export(folder: Path, members: _Numbered) -> tuple[str, HeyexExport | str | None]:
     """The one Heidelberg export file beside the pictures, or else above them; or why it cannot be used."""
     for place, home in (("beside the pictures", folder), ("in the folder above", folder.resolve().parent)):
         files = [file for file in home.iterdir() if file.suffix.lower() == ".xml" and file.is_file()]
@@ -174,8 +216,26 @@ def _find_export(folder: Path) -> tuple[str, HeyexExport | str | None]:
         except VolumeReadError as refusal:
             return place, str(refusal).split(";")[0].removeprefix("export file ")
         if export is not None:
-            return place, export
+            return place, export if _is_only_of(export, home, folder, members) else _OF_WHICH
     return "", None
+
+
+def _is_only_of(export: HeyexExport, home: Path, folder: Path, members: _Numbered) -> bool:
+    """Whether an export file can be of these pictures alone: there are no others, or not in the format that it names."""
+    below = [] if home == folder else [entry for entry in home.iterdir() if entry.is_dir() and entry.name[0] != "."]
+    rivals = [family for place in (home, *below) for family in _families(place).values()]
+    if len(rivals) > 1:
+        rivals = [
+            family
+            for family in rivals
+            if _picture_format(family[0][1].suffix) in {_picture_format(ending) for ending in export.endings}
+        ]
+    return len(rivals) == 1 and rivals[0][0][1].samefile(members[0][1])
+
+
+def _picture_format(suffix: str) -> str:
+    name = suffix.lower().lstrip(".")
+    return {"tif": "tiff", "jpg": "jpeg"}.get(name, name)
 
 
 def _with_export(volume: Volume, export: HeyexExport) -> Volume:
@@ -213,4 +273,5 @@ READER = Reader(
     suffixes=(),
     recognises=_recognises,
     scans=_scans,
+    parts=_parts,
 )

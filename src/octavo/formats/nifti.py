@@ -2,7 +2,7 @@
 
 Foreign files are taken as they are stored: first axis B-scans, second depth, third A-scans, unless `axes` says otherwise;
 the voxel sizes of the header become millimetres by the unit the header states. The affine is not used to turn a scan:
-for an eye it is rarely true.
+for an eye it is rarely true. It tells, though, whether another program has turned a file that octavo wrote.
 
 octavo's own files carry the geometry as JSON in a header extension, so that everything known about a scan comes back.
 Their axes are stored as `bscan depth ascan` and their voxel sizes are millimetres; `nifti_writer` says where their affine
@@ -70,7 +70,7 @@ def _scans(path: Path, options: ReadOptions) -> Sequence[Scan]:
     check_size(header.shape, header.dtype.itemsize, path.stat().st_size)
     label = f"{' x '.join(map(str, header.shape))} {header.dtype.name}"
     if text is not None and _still_describes(text, header):
-        if options.axes not in {None, AXES}:
+        if options.binds("axes") and options.axes != AXES:
             raise VolumeReadError(
                 "states its own axes (written by octavo), and others were given; wanted one of the two; drop --axes"
             )
@@ -102,7 +102,17 @@ def _own_geometry(stream: ByteStream, header: Header) -> str | None:
 
 
 def _still_describes(text: str, header: Header) -> bool:
-    return stated_shape(text) == header.shape
+    """Whether shape and affine are those that octavo wrote; a program that turns the voxels turns the affine too."""
+    # the two writers' modules need each other
+    from octavo.formats.nifti_writer import affine_of
+
+    if stated_shape(text) != header.shape:
+        return False
+    written = affine_of(geometry_from_text(text, np.broadcast_to(np.uint8(0), header.shape)))
+    if written is None or header.affine is None:
+        return written is None and header.affine is None and not header.has_rotation
+    # column by column: a depth of a few micrometres is nothing beside the distance between B-scans
+    return bool((np.abs(header.affine - written) <= _SAME * np.abs(written).max(axis=0)).all())
 
 
 def _load_own(path: Path, header: Header, text: str) -> Volume:

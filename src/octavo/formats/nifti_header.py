@@ -68,8 +68,18 @@ class Header:
     data_offset: int
     size: int
     """Bytes of the header itself."""
-    affine_zooms: tuple[float, ...] | None
-    """Voxel sizes that the affine implies, where the header has one."""
+    affine: Float[np.ndarray, "3 4"] | None
+    """From voxel indices to the stored unit, where the header has one (its `sform`)."""
+    has_rotation: bool
+    """Whether the header has the other way to say directions (its `qform`)."""
+
+    @property
+    def affine_zooms(self) -> tuple[float, ...] | None:
+        """Voxel sizes that the affine implies."""
+        if self.affine is None:
+            return None
+        columns = self.affine[:, : min(len(self.shape), 3)]
+        return tuple(float(norm) for norm in np.sqrt((columns**2).sum(axis=0)))
 
 
 def parse_header(stream: ByteStream) -> Header:
@@ -110,7 +120,8 @@ def parse_header(stream: ByteStream) -> Header:
         intercept=float(record["scl_inter"]),
         data_offset=int(offset),
         size=size,
-        affine_zooms=_affine_zooms(record, len(shape)),
+        affine=record["srow"].astype(np.float64) if int(record["sform_code"]) > 0 else None,
+        has_rotation=int(record["qform_code"]) > 0,
     )
 
 
@@ -154,10 +165,3 @@ def _shape(record: np.void) -> tuple[int, ...]:
     while len(shape) > 3 and shape[-1] == 1:
         shape.pop()
     return tuple(shape)
-
-
-def _affine_zooms(record: np.void, count: int) -> tuple[float, ...] | None:
-    if int(record["sform_code"]) <= 0:
-        return None
-    columns = record["srow"][:, : min(count, 3)].astype(np.float64)
-    return tuple(float(norm) for norm in np.sqrt((columns**2).sum(axis=0)))

@@ -66,7 +66,7 @@ def _scans(path: Path, options: ReadOptions) -> Sequence[Scan]:
 
 
 def _npy_scan(path: Path, options: ReadOptions) -> Scan:
-    if options.key is not None:
+    if options.binds("key"):
         raise VolumeReadError(f"holds one array, and key {options.key!r} was given; wanted no key; drop --key")
     with path.open("rb") as file:
         stored = _read_header(file)
@@ -93,16 +93,19 @@ def _npz_scans(path: Path, options: ReadOptions) -> Sequence[Scan]:
             with archive.open(info) as member:
                 headers[name] = _read_header(member)
         text = _read_geometry(archive, headers)
-    if text is not None and options.key in {None, "values"}:
-        if options.axes not in {None, AXES}:
+    key = options.key
+    if not options.binds("key") and key not in headers and (text is not None or len(headers) == 1):
+        key = None
+    if text is not None and key in {None, "values"}:
+        if options.binds("axes") and options.axes != AXES:
             raise VolumeReadError(
                 "states its own axes (written by octavo), and others were given; wanted one of the two; drop --axes"
             )
         _check_member(headers["values"], members["values"].compress_size)
         return [Scan(_describe(headers["values"]), Kind.IMAGE, partial(_load_own, path, headers["values"], text))]
-    chosen = [options.key] if options.key is not None else _likely_scans(headers)
-    if options.key is not None and options.key not in headers:
-        raise VolumeReadError(unknown_name("an array of this archive", options.key, headers))
+    if key is not None and key not in headers:
+        raise VolumeReadError(unknown_name("an array of this archive", key, headers))
+    chosen = [key] if key is not None else _likely_scans(headers)
     scans = []
     for name in chosen:
         _check_member(headers[name], members[name].compress_size)

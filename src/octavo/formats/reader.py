@@ -1,6 +1,6 @@
 """What every reader offers: how it knows its files, what scans one holds, and how each is loaded."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -35,6 +35,12 @@ class ReadOptions:
     """Names of the stored axes, in order."""
     key: str | None = None
     """Which array of an archive."""
+    said_of_all: frozenset[str] = frozenset()
+    """Which of these two were said of many files at once: one that states its own, or holds one array, ignores them."""
+
+    def binds(self, name: str) -> bool:
+        """Whether an option was given for this very file, so that it must not be ignored."""
+        return getattr(self, name) is not None and name not in self.said_of_all
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,10 @@ class Scan:
     kind: Kind
     load: Callable[[], Volume]
     """Read the voxels. The registry fills in the source and what the user says."""
+
+
+def _no_parts(folder: Path) -> Collection[Path]:
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +82,5 @@ class Reader:
     """Everything the file holds; parses headers, not voxels."""
     takes: frozenset[str] = frozenset()
     """Which of the options `axes` and `key` mean something for this format."""
+    parts: Callable[[Path], Collection[Path]] = _no_parts
+    """The files that the scans of a folder are made of, where a folder can be of this format."""

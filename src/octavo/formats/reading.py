@@ -26,7 +26,6 @@ READERS: dict[str, Reader] = {
 """Every format that can be read, asked in this order."""
 
 _BEGINNING_BYTES = 1024
-_MASK = re.compile(r"\.mask\.", re.IGNORECASE)
 _NAMED_SCAN = re.compile(r"(?P<path>.+)#(?P<scan>\d+)")
 _EYE_IN_NAME = re.compile(r"(?<![A-Za-z0-9])(OD|OS)(?![A-Za-z0-9])")
 _SAME_SPACING = 1e-3
@@ -44,6 +43,7 @@ class Said(TypedDict, total=False):
     slow_axis: SlowAxis | None
     region: Region | None
     pattern: ScanPattern | None
+    said_of_all: frozenset[str]
 
 
 def read_volume(
@@ -57,6 +57,7 @@ def read_volume(
     slow_axis: SlowAxis | None = None,
     region: Region | None = None,
     pattern: ScanPattern | None = None,
+    said_of_all: frozenset[str] = frozenset(),
     allow_constant: bool = False,
 ) -> Volume:
     """Read a scan from a file or a folder, with everything that is known about it and how.
@@ -74,6 +75,8 @@ def read_volume(
         slow_axis: Which way the B-scans follow one another; `unknown` leaves the file's word.
         region: Which part of the retina; `unknown` leaves the file's word.
         pattern: How the B-scans lie; `unknown` leaves the file's word.
+        said_of_all: Which of `axes` and `key` were said of many scans at once. A file that states its own axes, has none
+            to state, or holds one array ignores them; without this it is refused.
         allow_constant: Accept a volume whose samples are all equal, which no scan is but an empty mask may be.
 
     Raises:
@@ -89,10 +92,10 @@ def read_volume(
         ((2, 4, 3), '100 x 4 x 10 um (user)', 'OS', 'derived')
         >>> folder.cleanup()
     """
-    file, scan = _split_name(path, scan)
+    file, scan = split_name(path, scan)
     reader = find_reader(file, shown=str(path))
     with refusing(str(path), reader.about):
-        scans = reader.scans(file, _options(reader, axes, key))
+        scans = reader.scans(file, _options(reader, axes, key, said_of_all))
         number = _choose(scans, scan)
         volume = scans[number - 1].load()
         volume = _with_eye_from_name(volume, file)
@@ -117,31 +120,26 @@ def list_scans(path: str | Path, *, axes: str | None = None, key: str | None = N
     Raises:
         VolumeReadError: If the headers cannot be read.
     """
-    file, scan = _split_name(path, None)
+    file, scan = split_name(path, None)
     reader = find_reader(file, shown=str(path))
     with refusing(str(path), reader.about):
         labels = [found.label for found in reader.scans(file, _options(reader, axes, key))]
         return labels if scan is None else [labels[_choose(labels, scan) - 1]]
 
 
-def find_scans(path: str | Path) -> list[str]:
-    """Name every scan under a folder, in natural order, ready for `read_volume`.
-
-    A file, a folder that is itself a scan, and a name that does not exist come back as they are. Files whose names end
-    as scans' do are listed even where their content is none, so that they are reported and not passed over. Files called
-    `NAME.mask.npz` (or `.nii`, ...) are truth masks and no scans.
+def name_scan(path: str | Path, scan: int | None) -> str:
+    """Name a scan as `PATH#2` does, unless the name says it already or no number was given.
 
     Raises:
-        VolumeReadError: If a folder holds nothing that looks like a scan.
+        VolumeReadError: If the name says another number.
+
+    Example:
+        >>> name_scan("exam.npz", 2), name_scan("exam.npz#2", 2), name_scan("exam.npz", None)
+        ('exam.npz#2', 'exam.npz#2', 'exam.npz')
     """
-    folder, scan = _split_name(path, None)
-    with refusing(str(path), "a scan or a folder of scans"):
-        if scan is not None or not folder.is_dir():
-            return [str(path)]
-        found = _scans_under(folder)
-        if not found:
-            raise VolumeReadError(f"folder holds no scan; wanted one of {_known_formats()}; check the path")
-        return found
+    split_name(path, scan)
+    is_named = split_name(path, None)[1] is not None
+    return str(path) if scan is None or is_named else f"{path}#{scan}"
 
 
 def find_reader(file: Path, shown: str) -> Reader:
@@ -156,7 +154,7 @@ def find_reader(file: Path, shown: str) -> Reader:
         is_folder = file.is_dir()
         if not is_folder and not file.is_file():
             raise VolumeReadError("is neither a file nor a folder; wanted a scan; check the path")
-        beginning = b"" if is_folder else _beginning(file)
+        beginning = b"" if is_folder else beginning_of(file)
         if not is_folder and not beginning:
             raise VolumeReadError("is empty (0 bytes); wanted a scan; copy or export it again")
         for reader in READERS.values():
@@ -166,20 +164,33 @@ def find_reader(file: Path, shown: str) -> Reader:
             if not is_folder and file.name.lower().endswith(reader.suffixes or (" ",)):
                 return reader
         what = "folder of no known kind" if is_folder else "file of no known kind"
-        raise VolumeReadError(f"{what}; wanted one of {_known_formats()}; convert it, or name a scan inside it")
+        raise VolumeReadError(f"{what}; wanted one of {known_formats()}; convert it, or name a scan inside it")
 
 
-def _known_formats() -> str:
+def known_formats() -> str:
+    """Every format in words, for messages."""
     return ", ".join(reader.about for reader in READERS.values())
 
 
-def _beginning(file: Path) -> bytes:
+def beginning_of(file: Path) -> bytes:
+    """The first bytes of a file, from which readers know their own."""
     with file.open("rb") as stream:
         return stream.read(_BEGINNING_BYTES)
 
 
-def _split_name(path: str | Path, scan: int | None) -> tuple[Path, int | None]:
-    """Take `#2` from the end of a name, unless a file is really called so."""
+def split_name(path: str | Path, scan: int | None) -> tuple[Path, int | None]:
+    """Take `#2` from the end of a name, unless a file is really called so.
+
+    Args:
+        path: A file or folder, or `PATH#2`.
+        scan: The number that was given beside the name.
+
+    Returns:
+        The file or folder, and the number where there is one.
+
+    Raises:
+        VolumeReadError: If name and number contradict each other.
+    """
     named = _NAMED_SCAN.fullmatch(str(path))
     with refusing(str(path), "a scan"):
         if named is None or Path(path).exists():
@@ -203,7 +214,13 @@ def _choose(scans: Sequence[object], scan: int | None) -> int:
     return scan
 
 
-def _options(reader: Reader, axes: str | None, key: str | None) -> ReadOptions:
+def _options(
+    reader: Reader, axes: str | None, key: str | None, said_of_all: frozenset[str] = frozenset()
+) -> ReadOptions:
+    axes, key = (
+        None if name in said_of_all and name not in reader.takes else value
+        for name, value in (("axes", axes), ("key", key))
+    )
     for name, value in (("axes", axes), ("key", key)):
         if value is not None and name not in reader.takes:
             takers = ", ".join(other.name for other in READERS.values() if name in other.takes)
@@ -211,7 +228,7 @@ def _options(reader: Reader, axes: str | None, key: str | None) -> ReadOptions:
                 f"is {reader.about}, which has no {name}, and {name} {value!r} was given; wanted it only for {takers}; "
                 f"drop --{name}"
             )
-    return ReadOptions(None if axes is None else parse_axes(axes), key)
+    return ReadOptions(None if axes is None else parse_axes(axes), key, said_of_all)
 
 
 def _with_eye_from_name(volume: Volume, file: Path) -> Volume:
@@ -268,38 +285,3 @@ def _with_users_word(volume: Volume, name: str, word: Laterality | SlowAxis | Re
         spoken = name.replace("_", " ")
         return volume.with_note(f"{spoken} {word} (user) is used; the file says {before} ({origin})")
     return volume
-
-
-def _scans_under(folder: Path) -> list[str]:
-    for reader in READERS.values():
-        if reader.recognises(folder, b""):
-            return _scans_of_folder(folder)
-    found: list[str] = []
-    suffixes = tuple(suffix for reader in READERS.values() for suffix in reader.suffixes)
-    for entry in sorted(folder.iterdir(), key=_natural_order):
-        if entry.name.startswith(".") or (entry.is_dir() and entry.is_symlink()) or _MASK.search(entry.name):
-            continue
-        if entry.is_dir():
-            found += _scans_under(entry)
-        elif entry.name.lower().endswith(suffixes) or _is_known(entry):
-            found.append(str(entry))
-    return found
-
-
-def _scans_of_folder(folder: Path) -> list[str]:
-    try:
-        count = len(list_scans(folder))
-    except VolumeReadError:
-        # Whoever reads it gets the sentence.
-        return [str(folder)]
-    return [str(folder)] if count == 1 else [f"{folder}#{number}" for number in range(1, count + 1)]
-
-
-def _is_known(file: Path) -> bool:
-    beginning = _beginning(file)
-    return bool(beginning) and any(reader.recognises(file, beginning) for reader in READERS.values())
-
-
-def _natural_order(path: Path) -> list[tuple[int, str]]:
-    pieces = re.split(r"(\d+)", path.name)
-    return [(int(piece), "") if piece.isdigit() else (0, piece) for piece in pieces]

@@ -17,6 +17,9 @@ from octavo.volume import Laterality, SlowAxis
 
 GOLDEN = (math.sqrt(5) - 1) / 2
 
+MOST_VOXELS = 2**29
+"""The largest volume that octavo's readers take."""
+
 ONE_SIDED = 0.2
 """Share of diseased patients with two eyes of whom only one eye is diseased."""
 
@@ -100,6 +103,11 @@ def plan_cohort(
     """
     setting = find_difficulty(difficulty)
     check_shape(shape)
+    if math.prod(shape) > MOST_VOXELS:
+        raise OctavoError(
+            f"shape is {' x '.join(map(str, shape))}; wanted at most {MOST_VOXELS} samples, which is what can be read "
+            "again; make an axis shorter"
+        )
     if patients < 1:
         raise OctavoError(f"{patients} patients were asked for; wanted at least one")
     if seed < 0:

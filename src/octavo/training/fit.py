@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch.utils.data import DataLoader
 
 from octavo.errors import OctavoError
@@ -174,13 +175,26 @@ def _interruptible() -> Iterator[None]:
 
 
 def _trainer(folder: Path, callbacks: list[Callback], max_epochs: int, machine: Machine) -> Trainer:
-    from lightning.pytorch.loggers import TensorBoardLogger
-
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     on_gpu = machine.accelerator in {"auto", "gpu", "cuda"} and torch.cuda.is_available()
     precision = machine.precision
     if precision == "auto":
         precision = "bf16-mixed" if on_gpu and torch.cuda.is_bf16_supported() else "32-true"
+    try:
+        return _made_trainer(folder, callbacks, max_epochs, machine, precision, on_gpu)
+    except (ValueError, MisconfigurationException) as refusal:
+        reason = " ".join(str(refusal).split())
+        raise OctavoError(
+            f"accelerator {machine.accelerator!r}, strategy {machine.strategy!r}, precision {precision!r}: {reason}; wanted "
+            "what Lightning knows and this machine has"
+        ) from None
+
+
+def _made_trainer(
+    folder: Path, callbacks: list[Callback], max_epochs: int, machine: Machine, precision: str, on_gpu: bool
+) -> Trainer:
+    from lightning.pytorch.loggers import TensorBoardLogger
+
     return Trainer(
         accelerator=machine.accelerator,
         devices=machine.devices,

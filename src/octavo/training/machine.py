@@ -3,10 +3,16 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from octavo.errors import OctavoError
+
 
 @dataclass(frozen=True)
 class Machine:
-    """Where to train; everything here passes through to Lightning and none of it is part of the recipe."""
+    """Where to train; everything here passes through to Lightning and none of it is part of the recipe.
+
+    Raises:
+        OctavoError: If a count is none.
+    """
 
     accelerator: str = "auto"
     """Lightning's accelerator: auto, cpu, gpu ..."""
@@ -23,4 +29,13 @@ class Machine:
     progress: Literal["auto", "bar", "lines"] = "auto"
     """A progress bar, or a line per epoch; auto shows the bar where someone is watching a terminal."""
     tensorboard: bool = True
-    """Write TensorBoard logs beside metrics.csv."""
+    """TensorBoard logs beside metrics.csv; --no-tensorboard leaves them out."""
+
+    def __post_init__(self) -> None:
+        for name, got, least, cure in (
+            ("devices", self.devices, 1, "count the devices that should be used"),
+            ("num_nodes", self.num_nodes, 1, "count the machines that should be used"),
+            ("workers", self.workers, 0, "0 prepares batches in the training process itself"),
+        ):
+            if got < least:
+                raise OctavoError(f"{name} is {got}; wanted a whole number from {least}; {cure}")

@@ -74,6 +74,7 @@ def evaluate(run: Path, *, seed: int | None = None, prepared: Path | None = None
     predictions = predict_prepared(models, parts.test)
     evaluation = {**_measure(labels, patients, predictions, models), **_over_seeds(by_seed)}
     evaluation["outside_reference"] = sum(any("outside what" in text for text in one.warnings) for one in predictions)
+    evaluation["caution"] = (models[0].reference.phantom_caution if models[0].reference else "") or None
     for part, counted in parts.prevalences().items():
         evaluation |= {f"{part}_{name}": value for name, value in counted.items()}
     write_predictions(run / "predictions.csv", predictions)
@@ -106,9 +107,14 @@ def divided_again(run: Path, model: Model, prepared: Path | None = None) -> Part
         )
     preparer = Preparer(prepared or run / "prepared", recipe.preparation)
     split = read_split(run / "splits.csv")
+    told = read_json(run / model.name.split("/")[-1] / "provenance.json")
+    if split.content_hash != told.get("split_hash"):
+        raise OctavoError(
+            f"{run / 'splits.csv'}: is not the split that {model.name} was trained with; wanted that one, or patients that "
+            "were learnt from could be measured; bring the old one back, or train anew"
+        )
     parts = divide(cohort, preparer, split=split, fractions=recipe.split_fractions, seed=recipe.split_seed)
-    learnt_from = read_json(run / model.name.split("/")[-1] / "provenance.json").get("voxels_hash")
-    if learnt_from != parts.voxels_hash:
+    if parts.voxels_hash != told.get("voxels_hash"):
         raise OctavoError(
             f"{choice.cohort}: its scans hold other voxels than when {run} was trained; wanted the same scans; "
             "bring the old ones back, or train anew"

@@ -11,12 +11,11 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 
-from octavo.attribution import class_margin, find_explainer, predicted_margin, same_grid
+from octavo.attribution import class_margin, covering, find_explainer, same_grid
 from octavo.attribution.explainer import Attribution
-from octavo.attribution.score import Score
 from octavo.cohorts.exam import Exam, read_exam, read_mask
 from octavo.cohorts.preparation import Prepared
-from octavo.cohorts.reference import OUTSIDE, PHANTOMS, ScanFacts
+from octavo.cohorts.reference import ScanFacts, is_caution
 from octavo.errors import OctavoError, unknown_name
 from octavo.figures.explanation import draw_map, map_section
 from octavo.figures.report import Link, Report, Section, Table, write_report
@@ -28,7 +27,7 @@ from octavo.metrics.similarity import measure_agreement
 from octavo.volume import Volume
 from octavo.workflows.models import Model
 
-TARGETS: dict[str, Score] = {"predicted": predicted_margin, "positive": class_margin(1), "negative": class_margin(0)}
+TARGETS = ("predicted", "positive", "negative")
 """What may be explained: the predicted class, or one of the two whatever was predicted."""
 
 Numbers = dict[str, float | int | str | None]
@@ -41,6 +40,8 @@ class Explanation:
     exam: Exam
     volume: Volume
     probability: float
+    explained_class: int
+    """The class whose score was explained, by maps that read the score."""
     heats: Mapping[str, Float[np.ndarray, "bscan depth ascan"]] = field(repr=False)
     """By explainer, on the scan's grid, 0 to 1."""
     attributions: Mapping[str, Attribution] = field(repr=False)
@@ -52,7 +53,7 @@ class Explanation:
     @property
     def cautions(self) -> tuple[str, ...]:
         """Of the warnings, those that every picture must bear."""
-        return tuple(text for text in self.warnings if text == PHANTOMS or text.startswith(OUTSIDE))
+        return tuple(text for text in self.warnings if is_caution(text))
 
 
 def explain_exam(
@@ -76,15 +77,19 @@ def explain_exam(
     prepared = model.preparation.apply(volume)
     grey = torch.from_numpy(prepared.values.astype(np.float32) * np.float32(model.recipe.grey_range / 255))[None, None]
     grey = grey.to(next(model.network.parameters()).device)
-    attributions = {one.name: one(model.network, grey, TARGETS[target]) for one in explainers}
     with torch.inference_mode():
         logits = model.network.eval()(grey).logits[0].double().cpu().numpy()
+    probability = float(model.probabilities(np.array([logits[1] - logits[0]]))[0])
+    # at the model's own threshold, as `octavo predict` answers, and not where its logits cross
+    explained = int(probability >= model.threshold) if target == "predicted" else int(target == "positive")
+    attributions = {one.name: one(model.network, grey, class_margin(explained)) for one in explainers}
     heats = {name: _unit(prepared, attribution.coarse) for name, attribution in attributions.items()}
     mask = read_mask(exam, volume.shape) if exam.mask is not None else None
     return Explanation(
         exam=exam,
         volume=volume,
-        probability=float(model.probabilities(np.array([logits[1] - logits[0]]))[0]),
+        probability=probability,
+        explained_class=explained,
         heats=heats,
         attributions=attributions,
         mask=mask,
@@ -122,8 +127,8 @@ def write_explanations(out: Path, explanations: Iterable[Explanation], model: Mo
         Report(
             title=f"Where {model.name} looked",
             summary=(
-                "Heat is laid over the scan on the scan's own grid. CARE is read out of the attention and is the same "
-                "whatever the answer; Grad-CAM explains the answer.",
+                "Heat is laid over the scan on the scan's own grid. Grad-CAM explains the answer.",
+                _about_care(model),
             ),
             warnings=tuple(cautions),
             sections=tuple(sections),
@@ -135,13 +140,17 @@ def write_explanations(out: Path, explanations: Iterable[Explanation], model: Mo
 
 def _row(explanation: Explanation) -> dict[str, Any]:
     numbers = {name: "" if value is None else value for name, value in explanation.numbers.items()}
-    said = {"exam_id": explanation.exam.exam_id, "probability": f"{explanation.probability:.6f}"}
+    said = {
+        "exam_id": explanation.exam.exam_id,
+        "probability": f"{explanation.probability:.6f}",
+        "explained_class": explanation.explained_class,
+    }
     return {**said, **numbers, "warnings": " | ".join(explanation.warnings)}
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:
     """All rows as CSV, with every number that any of them has."""
-    first, last = ["exam_id", "probability"], ["warnings"]
+    first, last = ["exam_id", "probability", "explained_class"], ["warnings"]
     names = sorted({name for row in rows for name in row}.difference(first, last))
     text = io.StringIO()
     writer = csv.DictWriter(text, [*first, *names, *last], restval="", lineterminator="\n")
@@ -152,13 +161,15 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def _write_one(out: Path, folder: str, explanation: Explanation, model: Model) -> Section:
     exam, parts = explanation.exam, []
+    explained = "positive" if explanation.explained_class == 1 else "negative"
     divided = [
         axis
         for axis, is_halved in (("bscan", model.preparation.hemiretinas), ("ascan", model.preparation.both_ends))
         if is_halved
     ]
     for name, heat in explanation.heats.items():
-        title = explanation.attributions[name].explainer
+        title = _title(model, name)
+        reads_answer = explanation.attributions[name].reads_score
         drawn = draw_map(
             explanation.volume,
             heat,
@@ -166,7 +177,7 @@ def _write_one(out: Path, folder: str, explanation: Explanation, model: Model) -
             exam_id=exam.exam_id,
             mask=explanation.mask,
             divided=divided,
-            notes=explanation.cautions,
+            notes=(*((f"Explains the {explained} class.",) if reads_answer else ()), *explanation.cautions),
         )
         for index, png in drawn.bscans:
             write_bytes(out / folder / f"{name}-bscan-{index + 1:03d}.png", png)
@@ -182,16 +193,37 @@ def _write_one(out: Path, folder: str, explanation: Explanation, model: Model) -
         parts.append(map_section(drawn, links=links))
     write_json(
         out / folder / "numbers.json",
-        {"exam_id": exam.exam_id, "probability": explanation.probability, **explanation.numbers},
+        {
+            "exam_id": exam.exam_id,
+            "probability": explanation.probability,
+            "explained_class": explanation.explained_class,
+            **explanation.numbers,
+            "warnings": list(explanation.warnings),
+        },
     )
     rows = tuple((name, value) for name, value in explanation.numbers.items())
     tables = (Table("Numbers", ("Measure", "Value"), rows),) if rows else ()
-    said = f"Probability of the positive class {explanation.probability:.3f}."
+    said = f"Probability of the positive class {explanation.probability:.3f}. Grad-CAM explains the {explained} class."
     return Section(exam.exam_id, paragraphs=(said,), warnings=explanation.warnings, tables=tables, parts=tuple(parts))
 
 
 def _unit(prepared: Prepared, coarse: Float[np.ndarray, "b d a"]) -> Float[np.ndarray, "bscan depth ascan"]:
-    return np.clip(prepared.to_scan_grid(coarse.astype(np.float32)), 0.0, 1.0)
+    window = covering(coarse.shape, prepared.values.shape)
+    return np.clip(prepared.to_scan_grid(coarse.astype(np.float32), window), 0.0, 1.0)
+
+
+def _title(model: Model, explainer: str) -> str:
+    """What a map is called; the plain CNN has no attention to read CARE out of."""
+    is_attention = getattr(model.recipe, "attention", "") != "none"
+    return explainer if is_attention or explainer != "care" else "channel mean (not attention)"
+
+
+def _about_care(model: Model) -> str:
+    if _title(model, "care") == "care":
+        return "CARE is read out of the attention and is the same whatever the answer."
+    return (
+        "This network has no attention: in place of CARE stands the mean of its channels, the same whatever the answer."
+    )
 
 
 def _agreement(attributions: Mapping[str, Attribution]) -> Numbers:

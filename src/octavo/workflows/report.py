@@ -116,11 +116,8 @@ def _calibration(evaluated: Evaluated, labels: np.ndarray, probabilities: np.nda
 
 def _prevalence(evaluated: Evaluated) -> Section:
     counted = evaluated.parts.prevalences()
-    split = evaluated.parts.split
-    rows = [
-        Part(name, int(part["exams"]), len(split.patients(name)), int(part["positives"]))
-        for name, part in counted.items()
-    ]
+    patients = {name: len({one.exam.patient_id for one in getattr(evaluated.parts, name)}) for name in counted}
+    rows = [Part(name, int(part["exams"]), patients[name], int(part["positives"])) for name, part in counted.items()]
     balance = evaluated.models[0].recipe.balance
     return prevalence_section(rows, f"Classes of the training part were balanced by: {balance}.")
 

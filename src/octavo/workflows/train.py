@@ -102,15 +102,20 @@ def train(
             _train_seed(training, run / f"seed-{seed}", seed)
         return {}
     with locked(run):
+        if _unbegun(run):
+            write_json(run / RECIPE, content)
         claim(run, RECIPE, content)
         identity = _identity(choice, exams)
         if (run / COHORT).exists():
-            claim(run, COHORT, identity)
+            claim(run, COHORT, {**read_json(run / COHORT), **identity})
         todo = [seed for seed in seeds if not (run / f"seed-{seed}" / "finished.json").exists()]
-        if not todo:
+        if not todo and _summary_tells(run, seeds):
             raise OctavoError(f"{run}: this run is finished; choose another folder for a new one, or other seeds")
         training = divided()
         # only now, so that a manifest whose scans cannot be used may be corrected
+        identity["voxels_hash"] = training.parts.voxels_hash
+        if (run / COHORT).exists():
+            claim(run, COHORT, identity)
         write_json(run / COHORT, identity)
         _keep_split(run / "splits.csv", training.parts.split)
         for seed in todo:
@@ -130,7 +135,7 @@ def _train_seed(training: _Training, folder: Path, seed: int) -> None:
     for number, stage in enumerate(training.system.stages_of(recipe, network, seed, labels)):
         stream = seed + 500_000 * number
         exams = PreparedExams(parts.train, recipe.grey_range, recipe.augmentation, stream)
-        order = EpochOrder(labels, recipe.batch_size, recipe.balance, stream)
+        order = EpochOrder(labels, recipe.batch_size, recipe.balance, stream, balance_seed=seed)
         if number == 0 and training.stage_one_of is not None and is_main_process():
             _take_over(training.stage_one_of, training, folder, stage.name)
         result = fit(
@@ -198,9 +203,15 @@ def _identity(choice: CohortChoice, exams: Cohort) -> dict[str, Any]:
 
 
 def _require_seeds(seeds: tuple[int, ...]) -> None:
-    if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
+    if not seeds or not 0 <= min(seeds) <= max(seeds) < 2**32 or len(set(seeds)) < len(seeds):
         given = " ".join(map(str, seeds)) or "none"
-        raise OctavoError(f"seeds are {given}; wanted one or more different whole numbers, none of them negative")
+        raise OctavoError(f"seeds are {given}; wanted one or more different whole numbers from 0 to 2^32 - 1")
+
+
+def _unbegun(run: Path) -> bool:
+    """Whether a run was refused before it learnt anything, so that its recipe may still be changed."""
+    names = {entry.name for entry in run.iterdir()}
+    return {RECIPE, ".lock"} <= names <= {RECIPE, ".lock", "prepared"}
 
 
 def _keep_split(path: Path, split: Split) -> None:
@@ -219,6 +230,8 @@ def _take_over(other: Path, training: _Training, folder: Path, stage: str) -> No
     different = [n for n in content if before.get(n) != content[n] and not n.startswith(("consistency", "grad_cam"))]
     if read_json(other / COHORT).get("content_hash") != training.hashes["cohort_hash"]:
         different.append("its exams")
+    if read_json(other / COHORT).get("voxels_hash") != training.hashes["voxels_hash"]:
+        different.append("its scans' voxels")
     if read_split(other / "splits.csv").content_hash != training.hashes["split_hash"]:
         different.append("its split")
     source = other / folder.name / stage
@@ -239,6 +252,13 @@ def _validation(parts: Parts, margins: np.ndarray) -> dict[str, Any]:
         return {"validation_auroc": auroc(_labels(parts), margins)}
     except UndefinedMetricError as reason:
         return {"validation_auroc": None, "validation_auroc_undefined": str(reason)}
+
+
+def _summary_tells(run: Path, seeds: tuple[int, ...]) -> bool:
+    """Whether these seeds stand in the summary; a run that was killed just before it was written is not over."""
+    path = run / "summary.json"
+    told: Any = read_json(path).get("seeds") if path.exists() else []
+    return set(seeds) <= set(told)
 
 
 def _summarise(run: Path, parts: Parts) -> dict[str, Any]:

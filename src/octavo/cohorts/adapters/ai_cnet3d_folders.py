@@ -10,7 +10,7 @@ from pathlib import Path
 
 from octavo.cohorts.adapters.adoption import Adapter, Adoption, LeftOut, files_below, patient_finder
 from octavo.errors import OctavoError
-from octavo.formats import find_scans
+from octavo.formats import VolumeReadError, files_of, find_scans
 
 LABELS = {"glaucoma": "1", "Non-Glaucomas": "0"}
 """The folder of each class, as published."""
@@ -21,6 +21,10 @@ def _adopt(root: Path, patient_pattern: str | None) -> Adoption:
     _require_classes(root)
     found = {Path(scan).relative_to(root): name for name in LABELS for scan in find_scans(root / name)}
     left_out = list(_left_out(root, found))
+    lost = {item.path for item in left_out}
+    found = {path: name for path, name in found.items() if path not in lost}
+    if not found:
+        raise OctavoError(f"{root}: holds no file that can be opened; wanted scans; check where its links lead")
     if patient_pattern is not None:
         strangers = [path for path in found if not find_patient(path.as_posix())]
         left_out += [LeftOut(path, f"the pattern {patient_pattern!r} finds no patient") for path in strangers]
@@ -57,18 +61,28 @@ def _require_classes(root: Path) -> None:
 
 
 def _left_out(root: Path, found: Collection[Path]) -> Iterator[LeftOut]:
-    """Every file that is neither a scan nor inside a folder that is one."""
-    files = {Path(str(path).rpartition("#")[0]) if not (root / path).exists() else path for path in found}
+    """Every file that no scan is made of."""
+    used = {file.relative_to(root) for path in found for file in _files_of(root / path)}
     for name in LABELS:
         for path in files_below(root / name):
             relative = path.relative_to(root)
-            if files.isdisjoint({relative, *relative.parents}):
+            if not path.exists() or not (path.is_file() or path.is_dir()):
+                yield LeftOut(relative, "a link that leads nowhere, or no file")
+            elif relative not in used:
                 what = "a link to a folder is not entered" if path.is_dir() else "not known to hold a scan"
                 yield LeftOut(relative, what)
     for path in files_below(root):
         relative = path.relative_to(root)
         if relative.parts[0] not in LABELS:
             yield LeftOut(relative, f"lies in neither {' nor '.join(LABELS)}")
+
+
+def _files_of(scan: Path) -> list[Path]:
+    try:
+        return files_of(scan)
+    except VolumeReadError:
+        # A folder that cannot be read: its files are listed one by one.
+        return []
 
 
 def _exam_ids(paths: list[Path]) -> list[str]:

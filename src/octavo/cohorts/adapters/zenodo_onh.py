@@ -19,6 +19,7 @@ SHAPE = (64, 128, 64)
 SIZE_MM = (6.0, 2.0, 6.0)
 LABELS = {"Normal": "0", "POAG": "1"}
 
+_ZIP = b"PK"
 _NAME = re.compile(r"(?P<label>[^-]+)-(?P<patient>\d+)-(?P<date>\d{4}-\d{2}-\d{2})-(?P<eye>[^-]+)\.npy")
 
 
@@ -33,14 +34,14 @@ def _adopt(root: Path, patient_pattern: str | None) -> Adoption:
         relative = path.relative_to(root)
         try:
             described = _row(relative)
+            _require_plain_array(path)
         except OctavoError as refusal:
             left_out.append(LeftOut(relative, str(refusal)))
             continue
         shape = _stored_shape(path)
-        is_published_size = shape in {None, SHAPE}
         unread += shape is None
-        resized += not is_published_size
-        rows.append({**described, "path": str(path), **(_spacing() if is_published_size else {})})
+        resized += shape not in {None, SHAPE}
+        rows.append({**described, "path": str(path), **(_spacing() if shape == SHAPE else {})})
     if not rows:
         raise OctavoError(_nothing_fits(root, left_out))
     notes = ["the direction of the B-scans was not published: slow_axis is left empty"]
@@ -87,6 +88,15 @@ def _row(relative: Path) -> Mapping[str, str]:
     }
 
 
+def _require_plain_array(path: Path) -> None:
+    """Refuse what bears the name of an array and is none, and what would be waited for if it were opened."""
+    if not path.is_file():
+        raise OctavoError("is a link that leads nowhere, or no file; wanted a file")
+    with path.open("rb") as file:
+        if file.read(2) == _ZIP:
+            raise OctavoError("holds a zip archive, as .npz files are; wanted one array; save it with numpy.save")
+
+
 def _spacing() -> dict[str, str]:
     spacing = (size / count for size, count in zip(SIZE_MM, SHAPE, strict=True))
     names = ("spacing_bscan_mm", "spacing_depth_mm", "spacing_ascan_mm")
@@ -96,7 +106,7 @@ def _spacing() -> dict[str, str]:
 def _stored_shape(path: Path) -> tuple[int, ...] | None:
     """The shape in the header; None where there is none to be read, which reading the scan will report."""
     try:
-        return tuple(np.load(path, mmap_mode="r", allow_pickle=False).shape)
+        return tuple(np.lib.format.open_memmap(path, mode="r").shape)
     except (OSError, ValueError, EOFError, tokenize.TokenError):
         return None
 

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from octavo.blocks.summary_attention import attend_summaries
 from octavo.errors import OctavoError
 
 
@@ -76,7 +77,7 @@ class PairedAttention(nn.Module):
 
         by_channel = torch.softmax(self.channel_temperature * (q @ k.transpose(-2, -1)), dim=-1)
         channel = (self.dropout(by_channel) @ v_channel).permute(0, 3, 1, 2).reshape(batch, count, channels)
-        by_place = torch.softmax(self.spatial_temperature * (q.transpose(-2, -1) @ k_projected), dim=-1)
-        spatial = self.dropout(by_place) @ v_projected.transpose(-2, -1)
+        dropout = self.dropout.p if self.training else 0.0
+        spatial = attend_summaries(q, k_projected, v_projected, self.spatial_temperature, dropout)
         spatial = spatial.permute(0, 2, 1, 3).reshape(batch, count, channels)
         return torch.cat((self.spatial_out(spatial), self.channel_out(channel)), dim=-1)

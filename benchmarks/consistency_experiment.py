@@ -24,13 +24,14 @@ SWEEP = ("0", "0.25", "0.5", "0.75", "1")
 SIZE = (32, 64, 32)
 MEASURES = {
     "agreement_pearson": "Pearson of CARE and Grad-CAM",
-    "agreement_ssim": "SSIM",
-    "agreement_mse": "MSE",
-    "grad_cam_is_zero": "share of zero Grad-CAM maps",
+    "agreement_ssim": "SSIM of CARE and Grad-CAM",
+    "agreement_mse": "MSE of CARE and Grad-CAM",
+    "grad_cam_is_zero": "Share of zero Grad-CAM maps",
     "care_mass_inside": "CARE mass inside planted truth",
     "grad_cam_mass_inside": "Grad-CAM mass inside planted truth",
-    "mask_volume_share": "planted truth's share of the volume (what chance would give)",
+    "mask_volume_share": "planted truth's share of the volume",
 }
+CHANCE = "mask_volume_share"
 TRUTH = ("grad_cam_mass_inside", "care_mass_inside")
 
 
@@ -264,10 +265,12 @@ def tables(options):
             "" if variant == "none" else table.value("auroc", variant, "before", ("none", "before")),
         ]
         lines.append(f"| {variant} | {' | '.join(row)} |")
-    for name, title in MEASURES.items():
+    told = {name: title for name, title in MEASURES.items() if name != CHANCE}
+    for name, title in told.items():
+        chance = f"; a map that knows nothing has {table.value(CHANCE, 'none', 'before')}" if name in TRUTH else ""
         lines += [
             "",
-            f"{title}.",
+            f"{title}{chance}.",
             "",
             f"| variant | before | λ = {AFTER} | λ = {CONTROL} | λ = {AFTER} minus λ = {CONTROL} |",
         ]
@@ -280,11 +283,11 @@ def tables(options):
         "",
         "λ on hemiretinal.",
         "",
-        f"| λ | AUROC | {' | '.join(MEASURES.values())} |",
-        "| --- " * (len(MEASURES) + 2) + "|",
+        f"| λ | AUROC | {' | '.join(told.values())} |",
+        "| --- " * (len(told) + 2) + "|",
     ]
     for weight in SWEEP:
-        values = [table.value(name, "hemiretinal", weight) for name in ("auroc", *MEASURES)]
+        values = [table.value(name, "hemiretinal", weight) for name in ("auroc", *told)]
         lines.append(f"| {weight} | {' | '.join(values)} |")
     return "\n".join(lines) + "\n"
 

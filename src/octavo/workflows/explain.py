@@ -177,7 +177,10 @@ def _write_one(out: Path, folder: str, explanation: Explanation, model: Model) -
             exam_id=exam.exam_id,
             mask=explanation.mask,
             divided=divided,
-            notes=(*((f"Explains the {explained} class.",) if reads_answer else ()), *explanation.cautions),
+            notes=(
+                *((f"Explains the {explained} class.",) if reads_answer else ()),
+                *(f"{text[0].upper()}{text[1:]}." for text in explanation.cautions),
+            ),
         )
         for index, png in drawn.bscans:
             write_bytes(out / folder / f"{name}-bscan-{index + 1:03d}.png", png)

@@ -22,7 +22,7 @@ from torch import Tensor
 from octavo.attribution.grad_cam import grad_cam
 from octavo.attribution.score import Score, predicted_margin
 from octavo.errors import OctavoError, unknown_name
-from octavo.transforms import resample_values
+from octavo.transforms import Window, resample_values
 
 
 @runtime_checkable
@@ -85,9 +85,6 @@ class Explainer:
         shape = (volume.shape[2], volume.shape[3], volume.shape[4])
         heat = np.clip(resample_values(coarse, shape, covering(coarse.shape, shape)), 0.0, 1.0)
         return Attribution(heat, coarse, self.name, self.reads_score, bool(coarse.max() <= 0))
-
-
-Window = tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
 
 
 def covering(coarse: tuple[int, ...], shape: tuple[int, ...]) -> Window:

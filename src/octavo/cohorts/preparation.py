@@ -20,7 +20,7 @@ from octavo.anatomy import (
     to_right_eye,
 )
 from octavo.errors import ScanUnsuitableError
-from octavo.transforms import percentile_range, resample, resample_values, to_unit_range
+from octavo.transforms import Window, percentile_range, resample, resample_values, to_unit_range
 from octavo.volume import Frame, Volume
 
 
@@ -40,7 +40,7 @@ class Prepared:
     def to_scan_grid(
         self,
         heat: Float[np.ndarray, "b d a"],
-        window: tuple[tuple[float, float], tuple[float, float], tuple[float, float]] | None = None,
+        window: Window | None = None,
     ) -> Float[np.ndarray, "bscan depth ascan"]:
         """Bring a map that covers the network's input, however coarsely, to the grid and orientation of the scan.
 

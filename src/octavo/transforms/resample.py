@@ -13,6 +13,9 @@ from jaxtyping import Float, Num
 from octavo.errors import OctavoError
 from octavo.volume import Volume
 
+Window = tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
+"""First and last edge of a part of a block along each axis, in its samples; edges may lie beyond the block."""
+
 
 @lru_cache(maxsize=64)
 def linear_weights(
@@ -49,7 +52,7 @@ def linear_weights(
 def resample_values(
     values: Num[np.ndarray, "bscan depth ascan"],
     shape: tuple[int, int, int],
-    window: tuple[tuple[float, float], tuple[float, float], tuple[float, float]] | None = None,
+    window: Window | None = None,
 ) -> Float[np.ndarray, "bscan_out depth_out ascan_out"]:
     """Resample a block of numbers, or a window of it, to a shape.
 

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test quick faults docs-check lint clean
+.PHONY: setup demo test quick faults fuzz lint clean
 
 setup: $(READY)
 
@@ -35,6 +35,9 @@ quick: $(READY)
 
 faults: $(READY)
 	OCTAVO_KILLS=20 $(BIN)/python -m pytest -q tests/training/test_kills.py
+
+fuzz: $(READY)
+	OCTAVO_MUTANTS=2000 $(BIN)/python -m pytest -q -n 2 tests/formats/test_reader_fuzz.py
 
 clean:
 	rm -rf $(VENV) demo

@@ -5,7 +5,7 @@ A new format is one file that makes a `Reader`, and one line in `octavo.formats.
 
 from octavo.formats.errors import VolumeReadError
 from octavo.formats.finding import files_of, find_scans
-from octavo.formats.reading import READERS, Said, list_scans, name_scan, read_volume
+from octavo.formats.reading import READERS, Said, list_scans, name_scan, read_companions, read_volume
 from octavo.formats.writing import WRITERS, write_volume
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "find_scans",
     "list_scans",
     "name_scan",
+    "read_companions",
     "read_volume",
     "write_volume",
 ]

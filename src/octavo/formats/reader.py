@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from octavo.volume import Volume
+from octavo.companions import Companions
+from octavo.volume import Laterality, Volume
 
 
 class Kind(StrEnum):
@@ -43,6 +44,10 @@ class ReadOptions:
         return getattr(self, name) is not None and name not in self.said_of_all
 
 
+def _no_companions() -> Companions:
+    return Companions()
+
+
 @dataclass(frozen=True, slots=True)
 class Scan:
     """One scan that a file holds, not loaded yet."""
@@ -52,6 +57,10 @@ class Scan:
     kind: Kind
     load: Callable[[], Volume]
     """Read the voxels. The registry fills in the source and what the user says."""
+    laterality: Laterality = Laterality.UNKNOWN
+    """Which eye the headers say, known before any voxel is read."""
+    companions: Callable[[], Companions] = _no_companions
+    """Read the surfaces and pictures that come with the scan, turned over as the volume is."""
 
 
 def _no_parts(folder: Path) -> Collection[Path]:

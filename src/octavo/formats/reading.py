@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
+from octavo.companions import Companions
 from octavo.formats import dicom, heidelberg_vol, image_folder, nifti, numpy_file, tiff
 from octavo.formats.errors import VolumeReadError, refusing
 from octavo.formats.reader import Kind, Reader, ReadOptions, Scan
@@ -125,6 +126,26 @@ def list_scans(path: str | Path, *, axes: str | None = None, key: str | None = N
     with refusing(str(path), reader.about):
         labels = [found.label for found in reader.scans(file, _options(reader, axes, key))]
         return labels if scan is None else [labels[_choose(labels, scan) - 1]]
+
+
+def read_companions(path: str | Path, *, scan: int | None = None) -> Companions:
+    """Read the layer surfaces and the pictures from the front that come with a scan.
+
+    Their B-scans and A-scans are those of the volume that `read_volume` gives for the same path. A scan that comes alone
+    has none; what cannot be used is left out with a note.
+
+    Args:
+        path: A file or folder; `PATH#2` names the second scan of a file that holds several.
+        scan: The same as `PATH#2`.
+
+    Raises:
+        VolumeReadError: If the headers cannot be read, or several scans are there and none is named.
+    """
+    file, scan = split_name(path, scan)
+    reader = find_reader(file, shown=str(path))
+    with refusing(str(path), reader.about):
+        scans = reader.scans(file, ReadOptions())
+        return scans[_choose(scans, scan) - 1].companions()
 
 
 def name_scan(path: str | Path, scan: int | None) -> str:

@@ -79,7 +79,7 @@ def run_cell(variant, stage, seed, options):
         train(
             "ai-cnet3d",
             recipe_of(variant, stage, options),
-            CohortChoice(options.out / "cohort" / "manifest.csv"),
+            CohortChoice(str(options.out / "cohort" / "manifest.csv")),
             run,
             seeds=(seed,),
             machine=Machine(accelerator="cpu", tensorboard=False),

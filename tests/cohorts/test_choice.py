@@ -13,7 +13,9 @@ def written(tmp_path, text):
 
 def test_every_choice_reaches_the_manifest(tmp_path):
     path = written(tmp_path, "exam_id,path,laterality,label\ne1,a.npy,R,POAG\ne2,b.npy,L,Normal\n")
-    choice = CohortChoice(path, positive="POAG", each_row_its_own_patient=True, axes="depth,bscan,ascan", key="data")
+    choice = CohortChoice(
+        str(path), positive="POAG", each_row_its_own_patient=True, axes="depth,bscan,ascan", key="data"
+    )
     cohort = choice.read()
     assert [exam.label for exam in cohort.exams] == [1, 0]
     assert {(exam.axes, exam.key) for exam in cohort.exams} == {("depth,bscan,ascan", "data")}
@@ -24,7 +26,7 @@ def test_every_choice_reaches_the_manifest(tmp_path):
 def test_patients_and_labels_are_wanted_unless_declared_otherwise(tmp_path):
     path = written(tmp_path, "exam_id,path,laterality,label\ne1,a.npy,R,1\ne2,b.npy,L,0\n")
     with pytest.raises(OctavoError, match="column 'patient_id' is missing"):
-        CohortChoice(path).read()
+        CohortChoice(str(path)).read()
     path = written(tmp_path, "exam_id,patient_id,path,laterality,label\ne1,p1,a.npy,R,\n")
     with pytest.raises(OctavoError, match="wanted a label for every exam"):
-        CohortChoice(path).read()
+        CohortChoice(str(path)).read()

@@ -18,6 +18,7 @@ from octavo.cohorts.dataset import (
 from octavo.cohorts.exam import Exam
 from octavo.cohorts.prepared import PreparedExam
 from octavo.cohorts.reference import ScanFacts
+from octavo.cohorts.store import Store
 from octavo.errors import OctavoError
 
 SHAPE = (3, 4, 5)
@@ -27,12 +28,12 @@ LABELS = [0, 1, 0, 0, 1, 0, 0, 1, 0, 0, 0]
 
 @pytest.fixture
 def exams(tmp_path):
-    made = []
+    made, store = [], Store(str(tmp_path / "store"))
     for number, label in enumerate(LABELS):
         values = np.random.default_rng(number).integers(0, 256, SHAPE, dtype=np.uint8)
-        np.save(tmp_path / f"{number}.npy", values)
+        voxels = store.put(f"k{number}", values, {})
         exam = Exam(f"e{number}", f"p{number}", tmp_path / f"{number}.dcm", label=label)
-        made.append(PreparedExam(exam, FACTS, str(number), (), Flips(False, False), tmp_path / f"{number}.npy"))
+        made.append(PreparedExam(exam, FACTS, str(number), (), Flips(False, False), "{}", voxels))
     return made
 
 
@@ -68,7 +69,7 @@ def test_the_grey_range_is_what_white_becomes(exams):
 
 def test_an_exam_without_a_label_says_so(exams):
     unlabelled = [
-        PreparedExam(Exam("e", "p", one.exam.path), FACTS, "c", (), one.flips, one.voxels) for one in exams[:1]
+        PreparedExam(Exam("e", "p", one.exam.path), FACTS, "c", (), one.flips, "{}", one.voxels) for one in exams[:1]
     ]
     assert PreparedExams(unlabelled)[0]["label"] == -1
 

@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -11,10 +12,15 @@ from octavo.cohorts.exam import Exam, read_exam, voxel_hash
 from octavo.cohorts.preparation import Preparation
 from octavo.cohorts.prepared import Preparer
 from octavo.cohorts.reference import ScanFacts
-from octavo.errors import OctavoError
-from octavo.volume import Laterality, Region, ScanPattern, SlowAxis
+from octavo.errors import OctavoError, ScanUnsuitableError
+from octavo.volume import Frame, Laterality, Region, ScanPattern, SlowAxis
 
 SIZE = Preparation(size=(4, 8, 8))
+
+
+def stored(folder) -> list[str]:
+    """The exams in the store."""
+    return sorted(path.name for path in (folder / "prepared" / "exams").iterdir() if path.is_dir())
 
 
 @pytest.fixture
@@ -68,7 +74,7 @@ def test_the_second_call_reads_no_scan_and_gives_the_same(exam, tmp_path, reads)
     assert reads == ["e1"]
     assert second == first
     assert sorted(os.listdir(tmp_path / "prepared")) == files
-    assert len(files) == 2
+    assert stored(tmp_path) == [first.voxels.key]
 
 
 def test_another_label_patient_or_part_needs_no_reading(exam, tmp_path, reads):
@@ -109,7 +115,7 @@ def test_whatever_is_said_otherwise_is_prepared_anew(exam, tmp_path, reads, chan
     [
         Preparation(size=(4, 8, 9)),
         Preparation(size=(4, 8, 8), intensity="stored"),
-        Preparation(size=(4, 8, 8), hemiretinas=False),
+        Preparation(size=(4, 8, 8), bits=16),
     ],
 )
 def test_another_preparation_is_prepared_anew(exam, tmp_path, reads, preparation):
@@ -171,15 +177,22 @@ def test_one_that_fails_does_not_stop_the_others(exam, tmp_path):
     assert "all 720 samples are 3" in reasons["flat"]
     assert "has 1 B-scan" in reasons["single"]
     assert done == [1, 2, 3, 4, 5]
-    assert len(os.listdir(tmp_path / "prepared")) == 2
+    assert stored(tmp_path) == [ready[0].voxels.key]
 
 
-def test_a_scan_cut_off_between_its_two_files_is_prepared_again(exam, tmp_path, reads):
+def test_equal_scans_are_stored_once(exam, tmp_path, reads):
+    copied = dataclasses.replace(exam, exam_id="e2", path=tmp_path / "copy.npy")
+    shutil.copy(exam.path, copied.path)
+    ready, failed = Preparer(tmp_path / "prepared", SIZE).prepare_all([exam, copied])
+    assert (reads, failed) == (["e1", "e2"], [])
+    assert stored(tmp_path) == [ready[0].voxels.key] == [ready[1].voxels.key]
+    assert [one.exam.exam_id for one in ready] == ["e1", "e2"]
+
+
+def test_voxels_that_were_cut_short_are_prepared_again(exam, tmp_path, reads):
     preparer = Preparer(tmp_path / "prepared", SIZE)
     before = preparer.prepare(exam)
-    (facts,) = (tmp_path / "prepared").glob("*.json")
-    facts.unlink()
-    before.voxels.write_bytes(b"half")
+    shutil.rmtree(tmp_path / "prepared" / "exams" / before.voxels.key)
     after = preparer.prepare(exam)
     assert len(reads) == 2
     np.testing.assert_array_equal(after.values(), SIZE.apply(read_exam(exam)).values)
@@ -187,11 +200,83 @@ def test_a_scan_cut_off_between_its_two_files_is_prepared_again(exam, tmp_path, 
 
 def test_damaged_facts_are_refused(exam, tmp_path):
     preparer = Preparer(tmp_path / "prepared", SIZE)
-    preparer.prepare(exam)
-    (facts,) = (tmp_path / "prepared").glob("*.json")
-    facts.write_text(json.dumps([1]))
-    with pytest.raises(OctavoError, match="wanted a JSON object"):
+    key = preparer.prepare(exam).voxels.key
+    description = tmp_path / "prepared" / "exams" / key / "zarr.json"
+    told = json.loads(description.read_text())
+    description.write_text(json.dumps({**told, "attributes": {"facts": [1]}}))
+    with pytest.raises(OctavoError, match="the facts of exam 'e1' are damaged"):
         preparer.prepare(exam)
+
+
+def test_what_was_prepared_for_one_network_is_refused_for_another(exam, tmp_path, reads):
+    vertical = dataclasses.replace(exam, slow_axis=SlowAxis.NASAL_TO_TEMPORAL)
+    plain = dataclasses.replace(SIZE, hemiretinas=False)
+    got = Preparer(tmp_path / "prepared", plain).prepare(vertical)
+    with pytest.raises(ScanUnsuitableError, match="this raster is vertical"):
+        Preparer(tmp_path / "prepared", SIZE).prepare(vertical)
+    assert reads == ["e1"]
+    assert got.volume().slow_axis is SlowAxis.TEMPORAL_TO_NASAL or got.volume().slow_axis.is_vertical
+
+
+def test_the_prepared_volume_knows_its_millimetres(exam, tmp_path):
+    volume = Preparer(tmp_path / "prepared", SIZE).prepare(exam).volume()
+    assert volume.spacing_mm.known_mm() == pytest.approx((0.3, 0.005, 0.015))
+    assert (volume.frame, volume.slow_axis) == (Frame.RIGHT_EYE, SlowAxis.SUPERIOR_TO_INFERIOR)
+    assert volume.laterality is Laterality.OS
+
+
+def test_sixteen_bits_keep_what_eight_round_away(exam, tmp_path):
+    values = np.random.default_rng(2).integers(0, 65536, (4, 8, 8), dtype=np.uint16)
+    np.save(exam.path, values)
+    sixteen, eight = (
+        Preparer(tmp_path / "prepared", dataclasses.replace(SIZE, intensity="stored", bits=bits)).prepare(exam)
+        for bits in (16, 8)
+    )
+    wanted = (values - values.min()) / (values.max() - values.min())
+    oriented = wanted[::-1, :, ::-1]
+    assert np.abs(sixteen.values() / 65535 - oriented).max() < 1e-5
+    assert 1e-3 < np.abs(eight.values() / 255 - oriented).max() < 0.5 / 255 + 1e-6
+    assert sixteen.facts.grey == pytest.approx(eight.facts.grey, abs=0.5 / 255)
+
+
+def test_several_processes_pack_as_one_does(exam, tmp_path):
+    generator = np.random.default_rng(9)
+    exams = [exam, Exam("gone", "p9", tmp_path / "gone.npy")]
+    for number in range(5):
+        np.save(tmp_path / f"{number}.npy", generator.integers(0, 256, (6, 10, 12), dtype=np.uint8))
+        exams.append(Exam(f"x{number}", f"q{number}", tmp_path / f"{number}.npy", pattern=ScanPattern.RASTER))
+    told = []
+
+    ready, failed = Preparer(tmp_path / "many", SIZE).prepare_all(exams, told.append, jobs=2)
+    alone, same = Preparer(tmp_path / "prepared", SIZE).prepare_all(exams)
+
+    assert [one.voxels.key for one in ready] == [one.voxels.key for one in alone]
+    for one, other in zip(ready, alone, strict=True):
+        np.testing.assert_array_equal(one.values(), other.values())
+    assert [(exam.exam_id, reason) for exam, reason in failed] == [(exam.exam_id, reason) for exam, reason in same]
+    assert sorted(told) == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_a_scan_that_kills_its_process_is_named_and_the_others_are_packed(exam, tmp_path, monkeypatch):
+    # the processes are started anew, so what kills them must come from the file system: a reader put on their path
+    killer = tmp_path / "sitecustomize.py"
+    killer.write_text(
+        "import os, octavo.cohorts.exam as room\n"
+        "read = room.read_exam\n"
+        "def read_exam(exam, **options):\n"
+        "    os.kill(os.getpid(), 9) if exam.exam_id == 'killer' else None\n"
+        "    return read(exam, **options)\n"
+        "room.read_exam = read_exam\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    exams = [exam, dataclasses.replace(exam, exam_id="killer", axes="bscan,depth,ascan"), Exam("x", "q", exam.path)]
+
+    ready, failed = Preparer(tmp_path / "prepared", SIZE).prepare_all(exams, jobs=2)
+
+    assert [one.exam.exam_id for one in ready] == ["e1", "x"]
+    ((who, reason),) = failed
+    assert who.exam_id == "killer"
+    assert "the process that read it was killed" in reason
 
 
 def test_voxels_are_mapped_and_not_loaded(exam, tmp_path):

@@ -138,7 +138,7 @@ def test_the_facts_are_those_of_the_scan():
         slow_axis=SlowAxis.INFERIOR_TO_SUPERIOR,
         region=Region.DISC,
     )
-    said = ScanFacts.of(volume, Prepared(values, Flips(True, True), volume.shape, ()))
+    said = ScanFacts.of(volume, Prepared(volume, Flips(True, True), volume.shape, ()))
     assert said.shape == (6, 10, 12)
     assert said.size_mm == (3.0, None, pytest.approx(0.12))
     assert (said.pattern, said.region, said.laterality, said.device) == ("raster", "disc", "OS", "")

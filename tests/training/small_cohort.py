@@ -41,7 +41,7 @@ def write_cohort(folder, parts=PARTS, seed=0):
 
 
 def choice(manifest):
-    return CohortChoice(cohort=manifest)
+    return CohortChoice(cohort=str(manifest))
 
 
 def command(manifest, run, *more):

@@ -1,3 +1,5 @@
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from octavo.errors import OctavoError
 from octavo.transforms import crop, linear_weights, resample, resample_values
 from octavo.volume import Spacing, Volume
 
+bands_room = sys.modules["octavo.transforms.resample"]
 SIZES = st.integers(1, 12)
 SHAPES = st.tuples(SIZES, SIZES, SIZES)
 
@@ -53,11 +56,25 @@ def test_every_row_of_weights_is_a_mean(size_in, size_out):
     np.testing.assert_allclose(weights.sum(axis=1), 1, atol=1e-6)
 
 
-def test_weights_are_shared_and_cannot_be_changed():
-    weights = linear_weights(6, 3)
-    assert linear_weights(6, 3) is weights
-    with pytest.raises(ValueError, match="read-only"):
-        weights[0, 0] = 2
+def test_bands_of_a_whole_axis_are_kept_and_those_of_windows_are_not():
+    # windows are drawn by chance in every epoch: keeping them let a long training grow
+    before = bands_room._bands_of_whole.cache_info().currsize
+    for number in range(20):
+        resample_values(np.zeros((9, 9, 9)), (9, 9, 9), ((0.0, 8.5 - number / 50),) * 3)
+
+    assert bands_room._bands_of_whole.cache_info().currsize == before
+    resample_values(np.zeros((9, 9, 9)), (5, 9, 9))
+    assert bands_room._bands_of(9, 5, (0.0, 9.0)) is bands_room._bands_of(9, 5, (0.0, 9.0))
+
+
+@pytest.mark.parametrize("shape", [(7, 50, 41), (3, 17, 90), (64, 16, 33)])
+def test_bands_give_what_the_whole_matrices_give(shape):
+    values = np.random.default_rng(4).normal(size=(7, 33, 41)).astype(np.float32)
+    slow, down, across = (linear_weights(old, new) for old, new in zip(values.shape, shape, strict=True))
+
+    wanted = np.einsum("bi,dj,ak,ijk->bda", slow, down, across, values.astype(np.float64))
+
+    np.testing.assert_allclose(resample_values(values, shape), wanted, atol=2e-5)
 
 
 @given(SHAPES, SHAPES, st.floats(-1e3, 1e3, width=32))

@@ -41,7 +41,7 @@ class Study:
     run: Path
 
     def train(self, run, *, manifest=None, seeds=(100,), split=None, stage_one_of=None, **recipe):
-        choice = CohortChoice(manifest or self.manifest, split=split)
+        choice = CohortChoice(str(manifest or self.manifest), split=split)
         return train(
             "ai-cnet3d", tiny_recipe(**recipe), choice, run, seeds=seeds, machine=QUICK, stage_one_of=stage_one_of
         )

@@ -38,7 +38,7 @@ def ill(study):
     """A left eye with planted truth, so that a mirrored map cannot pass."""
     return next(
         exam
-        for exam in CohortChoice(study.manifest).read().exams
+        for exam in CohortChoice(str(study.manifest)).read().exams
         if exam.label == 1 and exam.laterality is Laterality.OS
     )
 
@@ -168,7 +168,7 @@ def test_one_map_alone(model, ill, name):
 
 
 def test_a_healthy_eye_has_an_empty_mask_and_no_overlap_that_says_why(model, study):
-    healthy = next(exam for exam in CohortChoice(study.manifest).read().exams if exam.label == 0)
+    healthy = next(exam for exam in CohortChoice(str(study.manifest)).read().exams if exam.label == 0)
     numbers = explain_exam(model, healthy).numbers
     assert numbers["care_overlap_undefined"]
     assert "care_recall" not in numbers

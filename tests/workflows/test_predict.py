@@ -23,7 +23,7 @@ HEADER = "exam_id,patient_id,path,laterality,label,probability,predicted,thresho
 
 @pytest.fixture(scope="module")
 def exams(study):
-    return list(CohortChoice(study.manifest).read().exams)
+    return list(CohortChoice(str(study.manifest)).read().exams)
 
 
 @pytest.fixture(scope="module")

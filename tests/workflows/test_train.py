@@ -61,7 +61,9 @@ def parts(study):
     model = load_models(study.run)[0]
     preparer = Preparer(study.run / "prepared", model.preparation)
     split = read_split(study.run / "splits.csv")
-    return divide(CohortChoice(study.manifest).read(), preparer, split=split, fractions=(0.65, 0.15, 0.2), seed=100)
+    return divide(
+        CohortChoice(str(study.manifest)).read(), preparer, split=split, fractions=(0.65, 0.15, 0.2), seed=100
+    )
 
 
 def test_a_run_holds_what_the_architecture_lists(study):
@@ -86,7 +88,7 @@ def test_the_recipe_stands_in_the_run_and_in_every_seed(study):
 
 def test_patients_stay_together_and_every_exam_is_in_one_part(study):
     split = read_split(study.run / "splits.csv")
-    cohort = CohortChoice(study.manifest).read()
+    cohort = CohortChoice(str(study.manifest)).read()
     assert {row.exam_id for row in split.placements} == {exam.exam_id for exam in cohort.exams}
     divided = apply_split(cohort, split)
     part_of = {}
@@ -133,7 +135,7 @@ def test_temperature_and_threshold_come_from_validation_alone(study, parts):
 def test_provenance_says_what_led_to_a_model(study):
     told = read(study.run / "seed-200" / "provenance.json")
     assert told["seed"] == 200
-    assert told["cohort_hash"] == CohortChoice(study.manifest).read().content_hash
+    assert told["cohort_hash"] == CohortChoice(str(study.manifest)).read().content_hash
     assert told["split_hash"] == read_split(study.run / "splits.csv").content_hash
     assert told["versions"]["torch"] == torch.__version__
     assert told["machine"]["threads"] == torch.get_num_threads()
@@ -389,5 +391,5 @@ def test_a_scan_that_is_replaced_between_two_seeds_is_noticed(study, tmp_path):
 def test_what_lightning_does_not_know_is_refused_in_one_line(study, tmp_path, machine):
     recipe = AICNet3DRecipe(size=(16, 24, 16), channels=8, balance="none")
     with pytest.raises(OctavoError, match="wanted what Lightning knows") as refusal:
-        train("ai-cnet3d", recipe, CohortChoice(study.manifest), tmp_path / "run", machine=Machine(**machine))
+        train("ai-cnet3d", recipe, CohortChoice(str(study.manifest)), tmp_path / "run", machine=Machine(**machine))
     assert "\n" not in str(refusal.value)

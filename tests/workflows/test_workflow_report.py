@@ -39,7 +39,7 @@ def test_every_exam_stands_in_it_with_its_answer_and_a_picture(page, evaluated):
 
 def test_measures_classes_training_and_provenance_stand_in_it(page, evaluated):
     auroc = evaluated.evaluation["auroc"]
-    assert f"{auroc:.2f}" in page
+    assert f"{auroc:.3f}" in page
     for word in ("Evaluation of run", "mean of 2 seeds", "seed-100", "seed-200", "balanced by: none", "cohort_hash"):
         assert word in page, word
     assert evaluated.parts.split.content_hash in page

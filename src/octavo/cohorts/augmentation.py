@@ -8,8 +8,9 @@ protocol; a flip along B-scans swaps the hemiretinas and is off unless asked for
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, UInt
 
+from octavo.cohorts.preparation import white_of
 from octavo.errors import OctavoError
 from octavo.transforms import resample_values
 
@@ -43,14 +44,14 @@ class Augmentation:
             raise OctavoError(f"zoom of the augmentation is {self.zoom}; wanted 1 (off) to 10")
 
     def apply(
-        self, values: UInt8[np.ndarray, "bscan depth ascan"], rng: np.random.Generator
+        self, values: UInt[np.ndarray, "bscan depth ascan"], rng: np.random.Generator
     ) -> Float[np.ndarray, "bscan depth ascan"]:
         """Vary one prepared scan.
 
         Returns:
             float32 in [0, 1], of the same shape.
         """
-        varied = self._zoomed(values, rng) * np.float32(1 / 255)
+        varied = self._zoomed(values, rng) * np.float32(1 / white_of(values))
         brightness, contrast, gamma = rng.uniform(-1, 1, 3).astype(np.float32)
         flips = rng.random(2) < 0.5
         if self.contrast or self.brightness:
@@ -65,7 +66,7 @@ class Augmentation:
             varied = varied[:, :, ::-1]
         return np.ascontiguousarray(varied)
 
-    def _zoomed(self, values: UInt8[np.ndarray, "b d a"], rng: np.random.Generator) -> Float[np.ndarray, "b d a"]:
+    def _zoomed(self, values: UInt[np.ndarray, "b d a"], rng: np.random.Generator) -> Float[np.ndarray, "b d a"]:
         factor = rng.uniform(1.0, self.zoom) if self.zoom > 1 else 1.0
         if factor == 1.0:
             return values.astype(np.float32)

@@ -1,17 +1,36 @@
-"""Which cohort, and how its manifest is read."""
+"""Which cohort, and how it is read."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
+from octavo.cohorts.exam import Exam
 from octavo.cohorts.manifest import Cohort, read_manifest
+from octavo.cohorts.packed_cohort import read_packed_cohort
+from octavo.cohorts.preparation import Preparation
+from octavo.cohorts.prepared import PreparedExam, Preparer
+from octavo.cohorts.store import is_address, is_store
+from octavo.errors import OctavoError
+
+
+@runtime_checkable
+class PreparedSource(Protocol):
+    """Whatever gives prepared exams: scans that are prepared on the way, or a store where they lie ready."""
+
+    def prepare_all(
+        self, exams: Iterable[Exam], progress: Callable[[int], None] = ...
+    ) -> tuple[list[PreparedExam], list[tuple[Exam, str]]]:
+        """The prepared exams, and those that could not be prepared with the reason."""
 
 
 @dataclass(frozen=True)
 class CohortChoice:
     """Which exams, and how the manifest is read."""
 
-    cohort: Path
-    """The manifest: the CSV that lists the exams."""
+    cohort: str
+    """The manifest: the CSV that lists the exams. Or a packed cohort: a folder that `octavo cohort pack` wrote, or the
+    address of a copy of it, such as s3://bucket/cohort."""
     split: Path | None = None
     """A split to use, as `octavo cohort split` writes it; by default the manifest's own, or a new one."""
     positive: str | None = None
@@ -23,12 +42,43 @@ class CohortChoice:
     key: str | None = None
     """Name of the array in .npz files."""
 
+    @property
+    def place(self) -> str:
+        """The whole path of the manifest or the store, or its address."""
+        return self.cohort if is_address(self.cohort) else str(Path(self.cohort).absolute())
+
     def read(self) -> Cohort:
-        """Read the manifest."""
-        return read_manifest(
-            self.cohort,
-            positive=self.positive,
-            each_row_its_own_patient=self.each_row_its_own_patient,
-            axes=self.axes,
-            key=self.key,
-        )
+        """Read the manifest, or what the packed cohort says of its own.
+
+        Raises:
+            OctavoError: If it is refused, or a packed cohort is to be read otherwise than it was packed.
+        """
+        if not is_store(self.cohort):
+            return read_manifest(
+                self.cohort,
+                positive=self.positive,
+                each_row_its_own_patient=self.each_row_its_own_patient,
+                axes=self.axes,
+                key=self.key,
+            )
+        said = [name for name in ("positive", "axes", "key") if getattr(self, name) is not None]
+        if said:
+            raise OctavoError(
+                f"{self.cohort}: is packed, and --{said[0]} was given; wanted it when the cohort was packed; drop it, or "
+                "pack the cohort again"
+            )
+        return read_packed_cohort(self.cohort).cohort
+
+    def source(self, folder: Path, preparation: Preparation) -> PreparedSource:
+        """Where the prepared exams come from.
+
+        Args:
+            folder: Where scans are prepared to, unless the cohort is packed.
+            preparation: What the network wants.
+
+        Raises:
+            OctavoError: If the cohort is packed for another preparation.
+        """
+        if is_store(self.cohort):
+            return read_packed_cohort(self.cohort).made_for(preparation)
+        return Preparer(folder, preparation)

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from octavo.cohorts.augmentation import Augmentation, exam_stream
+from octavo.cohorts.preparation import white_of
 from octavo.cohorts.prepared import PreparedExam
 from octavo.errors import OctavoError
 
@@ -47,7 +48,7 @@ class PreparedExams(Dataset[dict[str, Any]]):
         prepared = self.exams[index]
         values = prepared.values()
         if self.augmentation is None:
-            grey = values.astype(np.float32) * np.float32(1 / 255)
+            grey = values.astype(np.float32) * np.float32(1 / white_of(values))
         else:
             grey = self.augmentation.apply(values, exam_stream(self.seed, epoch, index))
         volume = torch.from_numpy(grey)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Num
 
 from octavo.errors import OctavoError, unknown_name
 from octavo.volume import Laterality, Origin, Region, ScanPattern, SlowAxis, Volume
@@ -141,15 +141,29 @@ def read_mask(exam: Exam, shape: tuple[int, int, int]) -> Bool[np.ndarray, "bsca
 def voxel_hash(volume: Volume) -> str:
     """A fingerprint of the voxels alone: the same scan in another file, format or number type has the same one.
 
-    Values are compared in single precision, so that a copy that went through another number type is still found.
+    Values are brought to the smallest type that holds them all, or to single precision where none does, so that a copy
+    that went through another number type is still found.
 
     Example:
         >>> bytes_copy = Volume(np.arange(6, dtype=np.uint8).reshape(1, 2, 3))
         >>> voxel_hash(bytes_copy) == voxel_hash(bytes_copy.with_values(bytes_copy.values.astype(float)))
         True
     """
-    digest = hashlib.sha256(repr(volume.shape).encode())
+    kind = _smallest_type(volume.values)
+    digest = hashlib.sha256(f"{volume.shape} {kind}".encode())
     for bscan in volume.bscans:
         # adding zero turns minus zero into zero, which is equal but has other bits
-        digest.update((bscan.astype("<f4") + np.float32(0)).tobytes())
+        plain = bscan.astype(kind, copy=False) if kind != "<f4" else bscan.astype(kind) + np.float32(0)
+        digest.update(np.ascontiguousarray(plain).data)
     return digest.hexdigest()
+
+
+def _smallest_type(values: Num[np.ndarray, "bscan depth ascan"]) -> str:
+    """Bytes, 16-bit numbers or single precision, whichever holds all values exactly and is the smallest."""
+    if values.dtype == np.uint8:
+        return "u1"
+    lowest, highest = float(values.min()), float(values.max())
+    is_whole = values.dtype.kind in "ui" or all(bool((bscan == np.rint(bscan)).all()) for bscan in values)
+    if not is_whole or lowest < 0 or highest > np.iinfo(np.uint16).max:
+        return "<f4"
+    return "u1" if highest <= np.iinfo(np.uint8).max else "<u2"

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from octavo.cohorts.choice import PreparedSource
 from octavo.cohorts.manifest import Cohort
-from octavo.cohorts.prepared import PreparedExam, Preparer
+from octavo.cohorts.prepared import PreparedExam
 from octavo.cohorts.splits import Split, apply_split, split_of, split_patients
 from octavo.errors import OctavoError
 
@@ -40,7 +41,7 @@ class Parts:
 
 def divide(
     cohort: Cohort,
-    preparer: Preparer,
+    source: PreparedSource,
     *,
     split: Split | None,
     fractions: tuple[float, float, float],
@@ -53,7 +54,7 @@ def divide(
 
     Args:
         cohort: The exams.
-        preparer: How and where they are prepared.
+        source: Where the prepared exams come from.
         split: The split to follow; None takes the manifest's own, or draws a new one.
         fractions: Shares of a new split.
         seed: Seed of a new split.
@@ -62,7 +63,7 @@ def divide(
     Raises:
         OctavoError: If any scan cannot be used, or the split puts one patient or one scan into two parts.
     """
-    prepared, failed = preparer.prepare_all(cohort.exams, progress)
+    prepared, failed = source.prepare_all(cohort.exams, progress)
     if failed:
         exam, reason = failed[0]
         raise OctavoError(

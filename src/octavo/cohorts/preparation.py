@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, UInt
 
 from octavo.anatomy import (
     Flips,
@@ -28,14 +28,20 @@ from octavo.volume import Frame, Volume
 class Prepared:
     """A scan as the network sees it."""
 
-    values: UInt8[np.ndarray, "bscan depth ascan"]
-    """Grey values 0 to 255 in right-eye orientation, superior first."""
+    volume: Volume
+    """On the grid of the network's input, in right-eye orientation, superior first; grey values from 0 to the largest of
+    their type, which has 8 or 16 bits."""
     flips: Flips
     """What was turned over on the way."""
     scan_shape: tuple[int, int, int]
     """The shape of the scan it came from."""
     warnings: tuple[str, ...]
     """What was not known and taken as stored."""
+
+    @property
+    def values(self) -> UInt[np.ndarray, "bscan depth ascan"]:
+        """The voxels alone."""
+        return self.volume.values
 
     def to_scan_grid(
         self,
@@ -64,13 +70,20 @@ class Preparation:
     intensity: Literal["percentile", "stored"] = "percentile"
     """`percentile` spreads the grey values between the 0.5th and 99.5th percentile over the range; `stored` keeps 8-bit
     values as they are (the published input), other types between their smallest and largest value."""
+    bits: Literal[8, 16] = 8
+    """Of a prepared voxel. 8 are enough for what OCT scanners show; 16 keep the steps of 16-bit scans."""
     hemiretinas: bool = True
     """Refuse scans without a superior and an inferior half."""
     both_ends: bool = False
     """Refuse scans that are not declared to hold both macula and optic nerve head."""
 
+    @property
+    def of_voxels(self) -> dict[str, object]:
+        """What decides the prepared voxels; the rest only decides which scans are taken."""
+        return {"size": list(self.size), "intensity": self.intensity, "bits": self.bits}
+
     def require(self, volume: Volume) -> None:
-        """Refuse a scan the network was not made for.
+        """Refuse a scan the network was not made for, as read or as prepared.
 
         Raises:
             ScanUnsuitableError: With the reason.
@@ -80,10 +93,6 @@ class Preparation:
             require_hemiretinas(volume)
         if self.both_ends:
             require_both_ends(volume)
-        if volume.values.min() == volume.values.max():
-            raise ScanUnsuitableError(
-                f"all grey values are {volume.values.flat[0]:g}; wanted a scan with contrast; check the export"
-            )
 
     def apply(self, volume: Volume) -> Prepared:
         """Orient, resample and scale one scan.
@@ -92,13 +101,18 @@ class Preparation:
             ScanUnsuitableError: If the network was not made for such a scan.
         """
         self.require(volume)
+        if volume.values.min() == volume.values.max():
+            raise ScanUnsuitableError(
+                f"all grey values are {volume.values.flat[0]:g}; wanted a scan with contrast; check the export"
+            )
         flips = flips_to_right_eye(volume)
         oriented = to_right_eye(volume)
         warnings = () if volume.frame is Frame.RIGHT_EYE else oriented.notes[len(volume.notes) :]
         limits = self._limits(volume)
-        scaled = to_unit_range(resample(oriented, self.size), limits).values
-        values = np.rint(scaled * np.float32(255)).astype(np.uint8)
-        return Prepared(values, flips, volume.shape, warnings)
+        scaled = to_unit_range(resample(oriented, self.size), limits)
+        kind = np.uint8 if self.bits == 8 else np.uint16
+        values = np.rint(scaled.values * np.float32(np.iinfo(kind).max)).astype(kind)
+        return Prepared(scaled.with_values(values), flips, volume.shape, warnings)
 
     def _limits(self, volume: Volume) -> tuple[float, float]:
         if self.intensity == "stored":
@@ -108,3 +122,8 @@ class Preparation:
         limits = percentile_range(volume)
         # a scan that is dark but for a few voxels has no spread between its percentiles, yet is not empty
         return limits if limits[1] > limits[0] else (float(volume.values.min()), float(volume.values.max()))
+
+
+def white_of(values: UInt[np.ndarray, "*shape"]) -> int:
+    """The grey value of the brightest prepared voxel there can be: 255 or 65535."""
+    return int(np.iinfo(values.dtype).max)

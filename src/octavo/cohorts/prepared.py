@@ -1,28 +1,35 @@
-"""Prepared exams on disk: each scan is read, oriented and resampled once, whatever the number of epochs, seeds and runs.
+"""Prepared exams: each scan is read, oriented and resampled once, whatever the number of epochs, seeds and runs.
 
-One file of 8-bit voxels and one of facts per exam, named by what went in: the scan's file, how it is read and prepared, and
-by which version.
-Whatever changes makes another name, so nothing stale is ever read. Voxels are mapped, not loaded: a cohort larger than
-memory trains all the same.
+An exam is stored under a name made from what its scan holds, what is known of it, how it was prepared and by which version;
+so nothing stale is ever read, and equal scans are stored once. A journal beside the exams remembers which file led to
+which name, so that a second run opens no scan at all. Voxels are mapped, not loaded: a cohort larger than memory trains all
+the same.
 """
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
+from functools import cached_property
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import UInt
 
 from octavo import __version__
 from octavo.anatomy import Flips
 from octavo.cohorts.exam import Exam, read_exam, voxel_hash
 from octavo.cohorts.preparation import Preparation, Prepared
 from octavo.cohorts.reference import ScanFacts
+from octavo.cohorts.store import Store, StoredVoxels
 from octavo.errors import OctavoError
-from octavo.files import atomic_writer, read_json, write_json
+from octavo.formats import files_read_for
+from octavo.formats.geometry_text import geometry_from_text, geometry_to_text
+from octavo.volume import Volume
 
 
 @dataclass(frozen=True)
@@ -35,23 +42,86 @@ class PreparedExam:
     """Fingerprint of the scan's voxels: equal for equal scans, whatever their files are called."""
     warnings: tuple[str, ...]
     flips: Flips
-    voxels: Path
+    geometry: str
+    """What is known of the prepared volume, as `geometry_to_text` writes it."""
+    voxels: StoredVoxels
 
-    def values(self) -> UInt8[np.ndarray, "bscan depth ascan"]:
-        """The prepared voxels, mapped from the file."""
-        return np.load(self.voxels, mmap_mode="r", allow_pickle=False)
+    def values(self) -> UInt[np.ndarray, "bscan depth ascan"]:
+        """The prepared voxels, mapped from the store or fetched from it."""
+        return self.voxels.read()
+
+    def volume(self) -> Volume:
+        """The prepared voxels as a volume, in right-eye orientation and with the millimetres of the prepared grid."""
+        return geometry_from_text(self.geometry, self.values())
+
+    def require(self, preparation: Preparation) -> "PreparedExam":
+        """The exam itself, where a network with that preparation was made for it; opens no voxels.
+
+        Raises:
+            ScanUnsuitableError: With the reason.
+        """
+        nothing = np.broadcast_to(np.zeros((), np.uint8), self.voxels.shape)
+        preparation.require(geometry_from_text(self.geometry, nothing))
+        return self
 
     def prepared(self) -> Prepared:
         """As `Preparation.apply` gave it."""
-        return Prepared(self.values(), self.flips, self.facts.shape, self.warnings)
+        return Prepared(self.volume(), self.flips, self.facts.shape, self.warnings)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the exam and the voxels, as plain values."""
+        return {
+            "facts": asdict(self.facts),
+            "content": self.content,
+            "warnings": list(self.warnings),
+            "flips": list(self.flips),
+            "geometry": json.loads(self.geometry),
+        }
+
+    @classmethod
+    def from_json(cls, exam: Exam, stored: Mapping[str, Any], voxels: StoredVoxels) -> "PreparedExam":
+        """Read back what `to_json` gave.
+
+        Raises:
+            OctavoError: If a field is missing or of another kind.
+        """
+        try:
+            return cls(
+                exam=exam,
+                facts=ScanFacts.from_json(stored["facts"]),
+                content=str(stored["content"]),
+                warnings=tuple(map(str, stored["warnings"])),
+                flips=Flips(*stored["flips"]),
+                geometry=json.dumps(stored["geometry"]),
+                voxels=voxels,
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise OctavoError(
+                f"{voxels.address}: the facts of exam {exam.exam_id!r} are damaged ({type(error).__name__}); wanted what "
+                "octavo stored; pack the cohort again"
+            ) from None
 
 
 @dataclass(frozen=True)
 class Preparer:
-    """Prepares exams into a folder, or finds them there."""
+    """Prepares exams into a store, or finds them there.
+
+    Args:
+        folder: The store's folder.
+        preparation: How scans become input.
+    """
 
     folder: Path
     preparation: Preparation
+
+    @cached_property
+    def store(self) -> Store:
+        """The store in that folder."""
+        return Store(str(self.folder))
+
+    @cached_property
+    def _known(self) -> dict[str, str]:
+        return self.store.journal()
 
     def prepare(self, exam: Exam) -> PreparedExam:
         """Prepare one exam, or find what an earlier call prepared.
@@ -59,44 +129,88 @@ class Preparer:
         Raises:
             OctavoError: If the scan cannot be read or the network was not made for it.
         """
-        key = self._key(exam)
-        voxels, facts_file = self.folder / f"{key}.npy", self.folder / f"{key}.json"
-        if not facts_file.exists():
-            volume = read_exam(exam)
-            prepared = self.preparation.apply(volume)
-            with atomic_writer(voxels) as file:
-                np.save(file, prepared.values, allow_pickle=False)
-            facts = {
-                "facts": asdict(ScanFacts.of(volume, prepared)),
-                "content": voxel_hash(volume),
-                "warnings": [*volume.notes, *prepared.warnings],
-                "flips": list(prepared.flips),
-            }
-            write_json(facts_file, facts)
-        stored: dict[str, Any] = read_json(facts_file)
-        return PreparedExam(
-            exam=exam,
-            facts=ScanFacts.from_json(stored["facts"]),
-            content=stored["content"],
-            warnings=tuple(stored["warnings"]),
-            flips=Flips(*stored["flips"]),
-            voxels=voxels,
-        )
+        stamp = self._stamp(exam)
+        key = self._known.get(stamp)
+        if key is None or not self.store.holds(key):
+            key = self._known[stamp] = self.pack(exam)
+        return self._found(exam, key)
 
     def prepare_all(
-        self, exams: Iterable[Exam], progress: Callable[[int], None] = lambda done: None
+        self, exams: Iterable[Exam], progress: Callable[[int], None] = lambda done: None, jobs: int = 1
     ) -> tuple[list[PreparedExam], list[tuple[Exam, str]]]:
-        """Prepare many exams; those that fail are returned with the reason, and do not stop the others."""
+        """Prepare many exams; those that fail are returned with the reason, and do not stop the others.
+
+        Args:
+            exams: The exams; both lists keep their order.
+            progress: Told how many are done.
+            jobs: How many processes read at once. Each starts anew, so they pay for many or large scans.
+        """
+        exams = list(exams)
+        missing = [exam for exam in exams if jobs > 1 and not self.is_stored(exam)]
+        reasons: dict[int, str] = {}
+        if len(missing) > 1:
+            done = len(exams) - len(missing)
+            told = self._packed_in_parallel(missing, jobs, lambda count: progress(done + count))
+            reasons = {id(exam): reason for exam, reason in told}
+            self.__dict__.pop("_known", None)
         ready, failed = [], []
-        for done, exam in enumerate(exams, start=1):
+        for count, exam in enumerate(exams, start=1):
             try:
-                ready.append(self.prepare(exam))
+                if id(exam) in reasons:
+                    failed.append((exam, reasons[id(exam)]))
+                else:
+                    ready.append(self.prepare(exam))
             except OctavoError as refusal:
                 failed.append((exam, str(refusal)))
-            progress(done)
+            if not missing:
+                progress(count)
         return ready, failed
 
-    def _key(self, exam: Exam) -> str:
+    def _found(self, exam: Exam, key: str) -> PreparedExam:
+        voxels, stored = self.store.facts(key)
+        # what was prepared for one network may be what another was not made for
+        return PreparedExam.from_json(exam, stored, voxels).require(self.preparation)
+
+    def is_stored(self, exam: Exam) -> bool:
+        """Whether the exam, as its files are now, was prepared before."""
+        try:
+            key = self._known.get(self._stamp(exam))
+        except OctavoError:
+            # a scan that is not there; reading it says so
+            return False
+        return key is not None and self.store.holds(key)
+
+    def pack(self, exam: Exam) -> str:
+        """Read, prepare and store one exam, whether or not an earlier call did.
+
+        Returns:
+            Its key in the store.
+
+        Raises:
+            OctavoError: If the scan cannot be read or the network was not made for it.
+        """
+        stamp = self._stamp(exam)
+        volume = read_exam(exam)
+        prepared = self.preparation.apply(volume)
+        content = voxel_hash(volume)
+        what = (__version__, content, geometry_to_text(volume), self.preparation.of_voxels)
+        key = _fingerprint(what)
+        if not self.store.holds(key):
+            one = PreparedExam(
+                exam=exam,
+                facts=ScanFacts.of(volume, prepared),
+                content=content,
+                warnings=(*volume.notes, *prepared.warnings),
+                flips=prepared.flips,
+                geometry=geometry_to_text(prepared.volume),
+                voxels=StoredVoxels(self.store.address, key, prepared.volume.shape, prepared.values.dtype.name),
+            )
+            self.store.put(key, prepared.values, one.to_json())
+        self.store.note(stamp, key)
+        return key
+
+    def _stamp(self, exam: Exam) -> str:
+        """A name for the exam's files as they are now, and for how they are read and prepared."""
         reading = (
             str(exam.path),
             exam.laterality.value,
@@ -107,16 +221,81 @@ class Preparer:
             exam.spacing_mm,
             *(None if known is None else known.value for known in (exam.slow_axis, exam.region, exam.pattern)),
         )
-        what = (__version__, _stamp(exam.path), reading, asdict(self.preparation))
-        return hashlib.sha256(json.dumps(what, default=str).encode()).hexdigest()[:32]
+        return _fingerprint((__version__, _files_stamp(exam.path), reading, self.preparation.of_voxels))
+
+    def _packed_in_parallel(
+        self, exams: Sequence[Exam], jobs: int, progress: Callable[[int], None]
+    ) -> list[tuple[Exam, str]]:
+        """Pack exams in several processes; the reason for each that failed.
+
+        A process that is killed while it reads takes the others of its pool with it. So whatever was not done then is
+        done again one at a time, and the scan that kills its process a second time is named.
+        """
+        failed: list[tuple[Exam, str]] = []
+        left = dict(enumerate(exams))
+        done = 0
+        try:
+            with _pool(jobs) as pool:
+                running = {
+                    pool.submit(_pack_one, self.folder, self.preparation, exam): number for number, exam in left.items()
+                }
+                for future in as_completed(running):
+                    reason = future.result()
+                    exam = left.pop(running[future])
+                    if reason is not None:
+                        failed.append((exam, reason))
+                    done += 1
+                    progress(done)
+        except BrokenProcessPool:
+            for exam in list(left.values()):
+                reason = self._packed_alone(exam)
+                if reason is not None:
+                    failed.append((exam, reason))
+                done += 1
+                progress(done)
+        return failed
+
+    def _packed_alone(self, exam: Exam) -> str | None:
+        try:
+            with _pool(1) as pool:
+                return pool.submit(_pack_one, self.folder, self.preparation, exam).result()
+        except BrokenProcessPool:
+            return (
+                f"{exam.path.name}: the process that read it was killed; wanted it to end by itself; the machine may have "
+                "too little memory for this scan, or the file may crash a decoder: read it alone with octavo inspect"
+            )
 
 
-def _stamp(path: Path) -> list[tuple[str, int, int]]:
-    """Name, size and time of the file, or of every file of a folder; a path may end in `#k`."""
-    place = path if path.exists() else Path(str(path).rpartition("#")[0] or path)
-    files = [place]
-    if place.is_dir():
-        # the export file that tells a folder's millimetres may lie in the folder above
-        above = (file for file in place.resolve().parent.iterdir() if file.suffix.lower() == ".xml")
-        files = [*sorted(place.iterdir()), *sorted(above)]
-    return [(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in files if f.is_file()]
+def _pool(jobs: int) -> ProcessPoolExecutor:
+    # started anew, because a copy of a process with threads may hang
+    return ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_one_thread)
+
+
+def _one_thread() -> None:
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(1)
+
+
+def _pack_one(folder: Path, preparation: Preparation, exam: Exam) -> str | None:
+    try:
+        Preparer(folder, preparation).pack(exam)
+    except OctavoError as refusal:
+        return str(refusal)
+    return None
+
+
+def _fingerprint(what: object) -> str:
+    return hashlib.sha256(json.dumps(what, default=str).encode()).hexdigest()[:32]
+
+
+def _files_stamp(path: Path) -> list[tuple[str, int, int]]:
+    """Name, size and time of every file that reading the scan depends on."""
+    stamps = []
+    for file in files_read_for(path):
+        try:
+            status = file.stat()
+        except OSError:
+            continue
+        stamps.append((file.name, status.st_size, status.st_mtime_ns))
+    return stamps

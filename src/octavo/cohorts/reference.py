@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from octavo.anatomy import to_right_eye
-from octavo.cohorts.preparation import Prepared
+from octavo.cohorts.preparation import Prepared, white_of
 from octavo.errors import OctavoError
 from octavo.volume import AXES, Volume
 
@@ -47,8 +47,9 @@ class ScanFacts:
             None if spacing is None else count * spacing
             for count, spacing in zip(volume.shape, volume.spacing_mm.values_mm, strict=True)
         ]
-        histogram = np.bincount(prepared.values.ravel(), minlength=256) / prepared.values.size
-        levels = np.arange(256) / 255
+        white = white_of(prepared.values)
+        histogram = np.bincount(prepared.values.ravel(), minlength=white + 1) / prepared.values.size
+        levels = np.arange(white + 1) / white
         mean = float(histogram @ levels)
         deviation = float(np.sqrt(histogram @ (levels - mean) ** 2))
         quartiles = [float(levels[np.searchsorted(np.cumsum(histogram), share)]) for share in (0.25, 0.5, 0.75)]

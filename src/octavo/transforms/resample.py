@@ -1,8 +1,11 @@
-"""Resampling along each axis on its own, as three small matrix products.
+"""Resampling along each axis on its own, as small matrix products.
 
 Linear interpolation is separable, so a volume is resampled by one weight matrix per axis. Where an axis gets coarser
 the triangle widens with it, so that no B-scan and no voxel is skipped over (no aliasing); where it gets finer this is
 plain linear interpolation. Samples are cells, so the extent in millimetres stays the same.
+
+A weight matrix is nearly empty: a sample depends on its neighbours alone. So it is applied in bands of a few rows, each
+to the few samples they depend on, and B-scan by B-scan, so that what is worked on stays in the processor's cache.
 """
 
 from functools import lru_cache
@@ -17,7 +20,6 @@ Window = tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
 """First and last edge of a part of a block along each axis, in its samples; edges may lie beyond the block."""
 
 
-@lru_cache(maxsize=64)
 def linear_weights(
     size_in: int, size_out: int, start: float = 0.0, stop: float | None = None
 ) -> Float[np.ndarray, "out in"]:
@@ -30,7 +32,7 @@ def linear_weights(
         stop: Where it ends; by default the outer edge of the last.
 
     Returns:
-        One row per output sample; every row sums to one. Treat it as read-only.
+        One row per output sample; every row sums to one.
 
     Example:
         >>> linear_weights(4, 2).round(3)
@@ -44,9 +46,7 @@ def linear_weights(
     centres = np.clip(centres, 0.5, size_in - 0.5)
     distance = np.abs(centres[:, None] - (np.arange(size_in) + 0.5)[None, :])
     weights = np.clip(1.0 - distance / max(step, 1.0), 0.0, None)
-    weights = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
-    weights.flags.writeable = False  # shared by all callers through the cache
-    return weights
+    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
 def resample_values(
@@ -70,20 +70,70 @@ def resample_values(
     if min(shape) < 1:
         raise OctavoError(f"cannot resample to {shape}; wanted three positive sizes")
     edges = window or tuple((0.0, float(size)) for size in values.shape)
-    block = values.astype(np.float32, copy=False)
+    slow, down, across = (
+        _bands_of(before, after, edge) for before, after, edge in zip(values.shape, shape, edges, strict=True)
+    )
     # the axis that shrinks most goes first: what follows has less to do
-    for axis in sorted(range(3), key=lambda axis: shape[axis] / values.shape[axis]):
-        whole = edges[axis] == (0.0, float(block.shape[axis]))
-        if whole and shape[axis] == block.shape[axis]:
-            continue
-        weights = linear_weights(block.shape[axis], shape[axis], *edges[axis])
-        if axis == 2:
-            block = block @ weights.T
-        elif axis == 1:
-            block = weights @ block
+    across_first = shape[2] * values.shape[1] <= shape[1] * values.shape[2]
+    planes = np.empty((values.shape[0], *shape[1:]), np.float32)
+    for bscan, plane in zip(values, planes, strict=True):
+        grey = bscan.astype(np.float32, copy=False)
+        if across_first:
+            plane[...] = _along_rows(_along_columns(grey, across), down)
         else:
-            block = (weights @ block.reshape(block.shape[0], -1)).reshape(shape[0], *block.shape[1:])
-    return np.ascontiguousarray(block)
+            plane[...] = _along_columns(_along_rows(grey, down), across)
+    if slow is None:
+        return planes
+    return _along_rows(planes.reshape(len(planes), -1), slow).reshape(shape)
+
+
+_BAND = 16
+"""Rows of a weight matrix that are applied together: enough for a matrix product to pay, few enough to have few columns."""
+
+_Bands = tuple[tuple[slice, slice, np.ndarray], ...]
+"""Which outputs, from which inputs, by which weights."""
+
+
+def _bands_of(size_in: int, size_out: int, edges: tuple[float, float]) -> _Bands | None:
+    """How an axis is resampled; None where it stays as it is."""
+    if edges != (0.0, float(size_in)):
+        # a window is chosen by chance and seldom comes again: keeping it would only fill memory
+        return _bands(size_in, size_out, *edges)
+    return None if size_in == size_out else _bands_of_whole(size_in, size_out)
+
+
+@lru_cache(maxsize=64)
+def _bands_of_whole(size_in: int, size_out: int) -> _Bands:
+    return _bands(size_in, size_out, 0.0, float(size_in))
+
+
+def _bands(size_in: int, size_out: int, start: float, stop: float) -> _Bands:
+    weights = linear_weights(size_in, size_out, start, stop)
+    bands = []
+    for first in range(0, size_out, _BAND):
+        rows = weights[first : first + _BAND]
+        used = np.flatnonzero(rows.any(axis=0))
+        inputs = slice(int(used[0]), int(used[-1]) + 1)
+        bands.append((slice(first, first + len(rows)), inputs, np.ascontiguousarray(rows[:, inputs])))
+    return tuple(bands)
+
+
+def _along_rows(block: Float[np.ndarray, "in column"], bands: _Bands | None) -> Float[np.ndarray, "out column"]:
+    if bands is None:
+        return block
+    result = np.empty((bands[-1][0].stop, block.shape[1]), np.float32)
+    for outputs, inputs, weights in bands:
+        np.matmul(weights, block[inputs], out=result[outputs])
+    return result
+
+
+def _along_columns(block: Float[np.ndarray, "row in"], bands: _Bands | None) -> Float[np.ndarray, "row out"]:
+    if bands is None:
+        return block
+    result = np.empty((block.shape[0], bands[-1][0].stop), np.float32)
+    for outputs, inputs, weights in bands:
+        result[:, outputs] = block[:, inputs] @ weights.T
+    return result
 
 
 def resample(volume: Volume, shape: tuple[int, int, int]) -> Volume:

@@ -66,7 +66,12 @@ def demo(out: Path, *, seed: int = 1, patients: int = 210) -> Demo:
     _log.info("2/4 training, two stages")
     if not (run / f"seed-{seed}" / "finished.json").exists():
         train(
-            "ai-cnet3d", demo_recipe(), CohortChoice(manifest), run, seeds=(seed,), machine=Machine(tensorboard=False)
+            "ai-cnet3d",
+            demo_recipe(),
+            CohortChoice(str(manifest)),
+            run,
+            seeds=(seed,),
+            machine=Machine(tensorboard=False),
         )
     _log.info("3/4 evaluation on patients never seen")
     evaluated = evaluate(run)

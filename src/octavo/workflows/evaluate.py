@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from octavo.cohorts.choice import CohortChoice
 from octavo.cohorts.parts import Parts, divide, undersample_cohort
-from octavo.cohorts.prepared import PreparedExam, Preparer
+from octavo.cohorts.prepared import PreparedExam
 from octavo.cohorts.splits import read_split
 from octavo.errors import OctavoError
 from octavo.files import read_json, write_json
@@ -90,7 +90,7 @@ def divided_again(run: Path, model: Model, prepared: Path | None = None) -> Part
     """
     stored: dict[str, Any] = read_json(run / COHORT)
     choice = CohortChoice(
-        cohort=Path(stored["manifest"]),
+        cohort=str(stored["manifest"]),
         positive=stored["positive"],
         each_row_its_own_patient=stored["each_row_its_own_patient"],
         axes=stored["axes"],
@@ -105,7 +105,7 @@ def divided_again(run: Path, model: Model, prepared: Path | None = None) -> Part
             f"{choice.cohort}: says something else than when {run} was trained; wanted the same exams, labels and patients; "
             "bring the old manifest back, or train anew"
         )
-    preparer = Preparer(prepared or run / "prepared", recipe.preparation)
+    source = choice.source(prepared or run / "prepared", recipe.preparation)
     split = read_split(run / "splits.csv")
     told = read_json(run / model.name.split("/")[-1] / "provenance.json")
     if split.content_hash != told.get("split_hash"):
@@ -113,7 +113,7 @@ def divided_again(run: Path, model: Model, prepared: Path | None = None) -> Part
             f"{run / 'splits.csv'}: is not the split that {model.name} was trained with; wanted that one, or patients that "
             "were learnt from could be measured; bring the old one back, or train anew"
         )
-    parts = divide(cohort, preparer, split=split, fractions=recipe.split_fractions, seed=recipe.split_seed)
+    parts = divide(cohort, source, split=split, fractions=recipe.split_fractions, seed=recipe.split_seed)
     if parts.voxels_hash != told.get("voxels_hash"):
         raise OctavoError(
             f"{choice.cohort}: its scans hold other voxels than when {run} was trained; wanted the same scans; "

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 from octavo.attribution import class_margin, covering, find_explainer, same_grid
 from octavo.attribution.explainer import Attribution
 from octavo.cohorts.exam import Exam, read_exam, read_mask
-from octavo.cohorts.preparation import Prepared
+from octavo.cohorts.preparation import Prepared, white_of
 from octavo.cohorts.reference import ScanFacts, is_caution
 from octavo.errors import OctavoError, unknown_name
 from octavo.figures.explanation import draw_map, map_section
@@ -75,7 +75,8 @@ def explain_exam(
     explainers = [find_explainer(name) for name in by]
     volume = read_exam(exam)
     prepared = model.preparation.apply(volume)
-    grey = torch.from_numpy(prepared.values.astype(np.float32) * np.float32(model.recipe.grey_range / 255))[None, None]
+    white = model.recipe.grey_range / white_of(prepared.values)
+    grey = torch.from_numpy(prepared.values.astype(np.float32) * np.float32(white))[None, None]
     grey = grey.to(next(model.network.parameters()).device)
     with torch.inference_mode():
         logits = model.network.eval()(grey).logits[0].double().cpu().numpy()

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from octavo.cohorts.exam import read_exam
+from octavo.cohorts.exam import Exam, read_exam
+from octavo.cohorts.prepared import PreparedExam
 from octavo.cohorts.reference import OUTSIDE, PHANTOMS
 from octavo.errors import OctavoError
 from octavo.figures.curves import Reliability
@@ -29,6 +30,7 @@ from octavo.files import read_json
 from octavo.metrics.calibration import calibration_error, reliability_curve
 from octavo.metrics.classification import precision_recall_curve, roc_curve
 from octavo.metrics.exam_arrays import UndefinedMetricError
+from octavo.volume import Volume
 from octavo.workflows.evaluate import Evaluated
 from octavo.workflows.explain import explain_exam
 from octavo.workflows.predict import Prediction
@@ -139,16 +141,24 @@ def _row(prediction: Prediction, evaluated: Evaluated, number: int) -> ExamRow:
         predicted=str(prediction.predicted),
         probability=prediction.probability,
         warnings=tuple(text for text in prediction.warnings if text != PHANTOMS),
-        picture=_thumbnail(prediction, evaluated) if number < PICTURES else None,
+        picture=_thumbnail(prediction, evaluated, evaluated.exams[number]) if number < PICTURES else None,
     )
 
 
-def _thumbnail(prediction: Prediction, evaluated: Evaluated) -> Picture | None:
+def _volume(exam: Exam, one: PreparedExam) -> Volume:
+    """The scan, or what was prepared from it where a packed cohort came without its scans."""
+    try:
+        return read_exam(exam)
+    except OctavoError:
+        return one.volume()
+
+
+def _thumbnail(prediction: Prediction, evaluated: Evaluated, one: PreparedExam) -> Picture | None:
     """The most salient B-scan under the first model's Grad-CAM, or the middle one where the map is empty."""
     try:
         explanation = explain_exam(evaluated.models[0], prediction.exam, by=("grad-cam",))
     except OctavoError:
-        volume = read_exam(prediction.exam)
+        volume = _volume(prediction.exam, one)
         picture = picture_bscan(volume, volume.shape[0] // 2, style=THUMBNAIL)
         return Picture(encode_png(picture), f"Middle B-scan of exam {prediction.exam.exam_id}.")
     heat = explanation.heats["grad-cam"]

@@ -13,7 +13,6 @@ from octavo.cohorts.choice import CohortChoice
 from octavo.cohorts.dataset import EpochOrder, PreparedExams, evaluation_batches, training_batches, validation_batches
 from octavo.cohorts.manifest import Cohort
 from octavo.cohorts.parts import Parts, divide, undersample_cohort
-from octavo.cohorts.prepared import Preparer
 from octavo.cohorts.reference import Reference
 from octavo.cohorts.splits import Split, read_split, write_split
 from octavo.errors import OctavoError
@@ -81,14 +80,12 @@ def train(
     if recipe.balance_before_split:
         exams = undersample_cohort(exams, recipe.split_seed)
     content = {"system": system, **recipe_to_json(recipe)}
-    preparer = Preparer(prepared or run / "prepared", recipe.preparation)
+    source = choice.source(prepared or run / "prepared", recipe.preparation)
     recipe.build_network()  # refuses an impossible recipe before anything is written
 
     def divided() -> _Training:
         fractions, seed = recipe.split_fractions, recipe.split_seed
-        parts = divide(
-            exams, preparer, split=split, fractions=fractions, seed=seed, progress=_progress(len(exams.exams))
-        )
+        parts = divide(exams, source, split=split, fractions=fractions, seed=seed, progress=_progress(len(exams.exams)))
         hashes = {
             "cohort_hash": exams.content_hash,
             "split_hash": parts.split.content_hash,
@@ -192,7 +189,7 @@ def calibrate(labels: np.ndarray, margins: np.ndarray) -> dict[str, Any]:
 
 def _identity(choice: CohortChoice, exams: Cohort) -> dict[str, Any]:
     return {
-        "manifest": str(choice.cohort.absolute()),
+        "manifest": choice.place,
         "content_hash": exams.content_hash,
         "split": None if choice.split is None else str(choice.split.absolute()),
         "positive": choice.positive,

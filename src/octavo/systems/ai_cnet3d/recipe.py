@@ -35,6 +35,8 @@ class AICNet3DRecipe:
     """Seed of the shuffled control's halves."""
     intensity: Literal["percentile", "stored"] = "percentile"
     """Grey values: spread between the 0.5th and 99.5th percentile, or as stored."""
+    bits: Literal[8, 16] = 8
+    """Of a prepared voxel."""
     grey_range: float = 1.0
     """What the brightest value becomes; 255 is the published input."""
     augmentation: Augmentation = field(default_factory=Augmentation)
@@ -118,6 +120,7 @@ class AICNet3DRecipe:
         return Preparation(
             size=self.size,
             intensity=self.intensity,
+            bits=self.bits,
             hemiretinas=self.attention in {"hemiretinal", "hemiretinal-neuron-axon", "shuffled"},
             both_ends=self.attention in {"neuron-axon", "hemiretinal-neuron-axon"},
         )

@@ -1,0 +1,71 @@
+"""`octavo cohort pack`."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from octavo.cohorts.choice import CohortChoice
+from octavo.cohorts.preparation import Preparation
+from octavo.workflows.cohort_pack import pack_cohort
+
+
+@dataclass(frozen=True)
+class CohortPack:
+    """Read, orient and resample every exam once, into a store that training reads; a second run does nothing."""
+
+    manifest: tyro.conf.Positional[str]
+    """The manifest."""
+    store: tyro.conf.Positional[Path]
+    """The folder of the store, made if it is not there. Copied to an object store it is trained on from there."""
+    size: tuple[int, int, int] = (128, 192, 112)
+    """B-scans, depth samples and A-scans, as the recipe will want them."""
+    intensity: Literal["percentile", "stored"] = "percentile"
+    """Grey values: spread between the 0.5th and 99.5th percentile, or as stored."""
+    bits: Literal[8, 16] = 8
+    """Of a voxel."""
+    jobs: int | None = None
+    """How many processes read at once; by default one for each core."""
+    positive: str | None = None
+    """The label that counts as positive, where labels are names."""
+    each_row_its_own_patient: bool = False
+    """Declare that no two rows show the same patient."""
+    axes: str | None = None
+    """Order of the axes in array files, such as depth,bscan,ascan."""
+    key: str | None = None
+    """Name of the array in .npz files."""
+
+    def run(self) -> int:
+        """Pack, and list what failed."""
+        choice = CohortChoice(
+            self.manifest,
+            positive=self.positive,
+            each_row_its_own_patient=self.each_row_its_own_patient,
+            axes=self.axes,
+            key=self.key,
+        )
+        preparation = Preparation(
+            size=self.size, intensity=self.intensity, bits=self.bits, hemiretinas=False, both_ends=False
+        )
+        with _bar() as progress:
+            packed = pack_cohort(choice, self.store, preparation, jobs=self.jobs, progress=progress)
+        print(packed.describe())
+        return int(bool(packed.failed))
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[int, int], None]]:
+    """A progress bar where somebody watches, silence where the output goes to a file."""
+    from tqdm import tqdm
+
+    with tqdm(unit="scan", disable=not sys.stderr.isatty(), leave=False) as bar:
+
+        def tell(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield tell

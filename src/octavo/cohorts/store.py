@@ -1,0 +1,274 @@
+"""Prepared exams on disk or in an object store: a Zarr store (version 3), one array of one chunk per exam.
+
+    STORE/zarr.json               the group: that this is such a store
+    STORE/exams/KEY/              one exam: an array `bscan depth ascan` with its facts as attributes
+    STORE/packed.jsonl            which scans were packed under which key, one line each
+    STORE/cohort.json             the exams of a packed cohort, where `octavo cohort pack` wrote it
+
+Any Zarr reader opens it. Voxels are stored plainly, because speckle hardly compresses and plain bytes can be mapped; a
+checksum stands behind each chunk. An exam takes its place in one step, so that a reader never meets half of one, and many
+processes may read and write at once.
+"""
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt
+
+from octavo.errors import OctavoError
+from octavo.volume import AXES
+
+FORMAT = 1
+_MARK = "octavo_store"
+_EXAMS = "exams"
+_JOURNAL = "packed.jsonl"
+_COHORT = "cohort.json"
+_CHECKSUM_BYTES = 4
+
+
+@dataclass(frozen=True)
+class StoredVoxels:
+    """Where the voxels of one exam lie, and what they are; small, and the same in every process.
+
+    Args:
+        address: The store.
+        key: The exam's name in it.
+        shape: B-scans, depth samples, A-scans.
+        dtype: `uint8` or `uint16`.
+    """
+
+    address: str
+    key: str
+    shape: tuple[int, int, int]
+    dtype: str
+
+    def read(self) -> UInt[np.ndarray, "bscan depth ascan"]:
+        """The voxels: mapped where the store is a folder, fetched where it is an address.
+
+        Raises:
+            OctavoError: If they are not there, or are not what was written.
+        """
+        if is_address(self.address):
+            return self._fetched()
+        try:
+            return np.memmap(
+                _chunk(self.address, self.key), dtype=np.dtype(self.dtype).newbyteorder("<"), mode="r", shape=self.shape
+            )
+        except (OSError, ValueError) as error:
+            raise OctavoError(
+                f"{self.address}: voxels of {self.key} are missing or cut short ({type(error).__name__}); wanted them "
+                "whole; pack the cohort again"
+            ) from None
+
+    def _fetched(self) -> UInt[np.ndarray, "bscan depth ascan"]:
+        import zarr
+
+        try:
+            array = zarr.open_array(f"{self.address}/{_EXAMS}/{self.key}", mode="r")
+            if array.nchunks_initialized < 1:
+                raise FileNotFoundError
+            values = np.asarray(array[...])
+        except Exception as error:  # noqa: BLE001 - every kind of store has its own exceptions
+            raise OctavoError(
+                f"{self.address}: voxels of {self.key} cannot be fetched ({type(error).__name__}); wanted a packed cohort "
+                "there; check the address, the access to it, and the network"
+            ) from None
+        return values
+
+
+def is_address(place: str | Path) -> bool:
+    """Whether a place is an address such as `s3://bucket/cohort`, and no folder.
+
+    Example:
+        >>> is_address("s3://bucket/cohort"), is_address("packed")
+        (True, False)
+    """
+    return "://" in str(place)
+
+
+def is_store(place: str | Path) -> bool:
+    """Whether a place is an address, or a folder that holds a store."""
+    return is_address(place) or (Path(place) / "zarr.json").is_file()
+
+
+@dataclass(frozen=True)
+class Store:
+    """A store of prepared exams.
+
+    Args:
+        address: A folder, which is made when something is written, or an address that `fsspec` knows, which is only read.
+    """
+
+    address: str
+
+    def put(self, key: str, voxels: UInt[np.ndarray, "bscan depth ascan"], facts: Mapping[str, Any]) -> StoredVoxels:
+        """Store one exam, unless another process did meanwhile.
+
+        Raises:
+            OctavoError: If the store is an address.
+        """
+        import zarr
+        from zarr.codecs import Crc32cCodec
+
+        folder = self._begun() / _EXAMS / key
+        beside = folder.with_name(f"{key}.tmp-{os.getpid()}-{uuid.uuid4().hex[:8]}")
+        try:
+            array = zarr.create_array(
+                str(beside),
+                shape=voxels.shape,
+                chunks=voxels.shape,
+                dtype=voxels.dtype,
+                filters=None,
+                compressors=[Crc32cCodec()],
+                fill_value=0,
+                attributes=dict(facts),
+                dimension_names=AXES,
+                config={"write_empty_chunks": True},
+            )
+            array[...] = voxels
+            os.replace(beside, folder)
+        except OSError as error:
+            shutil.rmtree(beside, ignore_errors=True)
+            if not self.holds(key):
+                raise OctavoError(
+                    f"{self.address}: exam cannot be stored ({error.strerror or type(error).__name__}); wanted a folder "
+                    "with room that can be written to; what was stored before is whole"
+                ) from None
+        return self._voxels_of(key)
+
+    def holds(self, key: str) -> bool:
+        """Whether an exam is there, whole."""
+        try:
+            voxels = self._voxels_of(key)
+            stored = os.path.getsize(_chunk(self.address, key))
+        except (OctavoError, OSError):
+            return False
+        return stored == int(np.prod(voxels.shape)) * np.dtype(voxels.dtype).itemsize + _CHECKSUM_BYTES
+
+    def facts(self, key: str) -> tuple[StoredVoxels, dict[str, Any]]:
+        """An exam's voxels and what was stored with them.
+
+        Raises:
+            OctavoError: If it is not there or its description is damaged.
+        """
+        return self._voxels_of(key), self._description(key)["attributes"]
+
+    def journal(self) -> dict[str, str]:
+        """Which scan was packed under which key; a line that a kill cut short is passed over."""
+        found: dict[str, str] = {}
+        try:
+            lines = Path(self.address, _JOURNAL).read_bytes().splitlines()
+        except OSError:
+            return found
+        for line in lines:
+            try:
+                entry = json.loads(line)
+                found[str(entry["scan"])] = str(entry["key"])
+            except (ValueError, KeyError, TypeError):
+                continue
+        return found
+
+    def note(self, scan: str, key: str) -> None:
+        """Remember that a scan, named by its stamp, was packed under a key."""
+        # one short write to the end of a file: several processes do not cut each other's lines
+        line = f"\n{json.dumps({'scan': scan, 'key': key})}\n".encode()
+        descriptor = os.open(self._begun() / _JOURNAL, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        try:
+            os.write(descriptor, line)
+        finally:
+            os.close(descriptor)
+
+    def write_cohort(self, content: Mapping[str, Any]) -> None:
+        """Put the description of a packed cohort into the store."""
+        from octavo.files import write_json
+
+        write_json(self._begun() / _COHORT, content)
+
+    def read_cohort(self) -> dict[str, Any]:
+        """The description of a packed cohort.
+
+        Raises:
+            OctavoError: If there is none, or it is damaged.
+        """
+        wanted = "wanted a store that octavo cohort pack finished"
+        try:
+            content = json.loads(self._bytes_of(_COHORT))
+        except FileNotFoundError:
+            raise OctavoError(
+                f"{self.address}: holds no packed cohort; {wanted}; pack one, or check the path"
+            ) from None
+        except ValueError:
+            raise OctavoError(f"{self.address}: {_COHORT} is damaged; {wanted}; pack it again") from None
+        if not isinstance(content, dict) or content.get(_MARK) != FORMAT:
+            raise OctavoError(f"{self.address}: {_COHORT} is of another version; {wanted}; pack it again")
+        return content
+
+    def _bytes_of(self, name: str) -> bytes:
+        if not is_address(self.address):
+            return Path(self.address, name).read_bytes()
+        import fsspec
+
+        try:
+            with fsspec.open(f"{self.address}/{name}", "rb") as file:
+                return bytes(file.read())
+        except FileNotFoundError:
+            raise
+        except Exception as error:  # noqa: BLE001 - every kind of store has its own exceptions
+            raise OctavoError(
+                f"{self.address}: cannot be opened ({type(error).__name__}); wanted an address that fsspec knows, such as "
+                "s3://bucket/cohort; install what it needs (s3fs, gcsfs, adlfs), and check the access"
+            ) from None
+
+    def _begun(self) -> Path:
+        if is_address(self.address):
+            raise OctavoError(
+                f"{self.address}: is an address; wanted a folder to write to; copy the folder there later"
+            )
+        folder = Path(self.address)
+        if not (folder / "zarr.json").exists():
+            import zarr
+
+            folder.mkdir(parents=True, exist_ok=True)
+            zarr.open_group(str(folder), mode="a", attributes={_MARK: FORMAT})
+            zarr.open_group(str(folder / _EXAMS), mode="a")
+        return folder
+
+    def _voxels_of(self, key: str) -> StoredVoxels:
+        told = self._description(key)
+        try:
+            bscan, depth, ascan = (int(length) for length in told["shape"])
+            dtype = str(told["data_type"])
+            plain = [codec["name"] for codec in told["codecs"]] == ["bytes", "crc32c"] and dtype in {"uint8", "uint16"}
+        except (KeyError, TypeError, ValueError):
+            plain = False
+        if not plain:
+            raise OctavoError(f"{self.address}: exam {key} is described otherwise than octavo does; pack it again")
+        return StoredVoxels(self.address, key, (bscan, depth, ascan), dtype)
+
+    def _description(self, key: str) -> dict[str, Any]:
+        try:
+            told = json.loads(self._bytes_of(f"{_EXAMS}/{key}/zarr.json"))
+        except (OSError, ValueError) as error:
+            raise OctavoError(
+                f"{self.address}: exam {key} cannot be opened ({type(error).__name__}); wanted a whole store; pack it again"
+            ) from None
+        if not isinstance(told, dict) or not isinstance(told.get("attributes"), dict):
+            raise OctavoError(f"{self.address}: exam {key} has no description; wanted a whole store; pack it again")
+        return told
+
+
+def _chunk(folder: str, key: str) -> Path:
+    """The one chunk of an exam, by Zarr's own naming."""
+    return Path(folder, _EXAMS, key, "c", "0", "0", "0")
+
+
+def described(content: Mapping[str, Any]) -> dict[str, Any]:
+    """A cohort's description with the mark that `Store.read_cohort` looks for."""
+    return {_MARK: FORMAT, **content}

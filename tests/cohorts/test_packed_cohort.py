@@ -1,0 +1,178 @@
+import dataclasses
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from octavo.cohorts.choice import CohortChoice
+from octavo.cohorts.manifest import read_manifest, write_manifest
+from octavo.cohorts.packed_cohort import read_packed_cohort
+from octavo.cohorts.parts import divide
+from octavo.cohorts.preparation import Preparation
+from octavo.cohorts.prepared import Preparer
+from octavo.errors import OctavoError
+from octavo.workflows.cohort_pack import pack_cohort
+
+SIZE = Preparation(size=(4, 8, 8), hemiretinas=False)
+
+
+def scan(path, number):
+    np.save(path, np.random.default_rng(number).integers(0, 256, (6, 10, 12), dtype=np.uint8))
+
+
+def rows(count):
+    return [
+        {
+            "exam_id": f"e{number}",
+            "patient_id": f"p{number // 2}",
+            "path": f"scans/e{number}.npy",
+            "laterality": ("OD", "OS")[number % 2],
+            "label": str(number // 2 % 2),
+            "slow_axis": "superior-to-inferior",
+            "spacing_bscan_mm": "0.12",
+            "spacing_depth_mm": "0.004",
+            "spacing_ascan_mm": "0.011",
+            "age": str(50 + number),
+        }
+        for number in range(count)
+    ]
+
+
+@pytest.fixture
+def manifest(tmp_path):
+    (tmp_path / "cohort" / "scans").mkdir(parents=True)
+    for number in range(16):
+        scan(tmp_path / "cohort" / "scans" / f"e{number}.npy", number)
+    write_manifest(rows(16), tmp_path / "cohort" / "manifest.csv")
+    return tmp_path / "cohort" / "manifest.csv"
+
+
+@pytest.fixture
+def packed(manifest, tmp_path):
+    pack_cohort(CohortChoice(str(manifest)), tmp_path / "store", SIZE, jobs=1)
+    return tmp_path / "store"
+
+
+def test_a_packed_cohort_says_what_its_manifest_says(manifest, packed):
+    cohort, wanted = read_packed_cohort(str(packed)).cohort, read_manifest(manifest)
+
+    assert cohort.content_hash == wanted.content_hash
+    assert [(e.exam_id, e.patient_id, e.label, e.laterality, dict(e.covariates)) for e in cohort.exams] == [
+        (e.exam_id, e.patient_id, e.label, e.laterality, dict(e.covariates)) for e in wanted.exams
+    ]
+
+
+def test_it_is_divided_as_the_manifest_is_and_needs_no_scan(manifest, packed, tmp_path):
+    cohort = read_manifest(manifest)
+    told = {"split": None, "fractions": (0.5, 0.25, 0.25), "seed": 3}
+    wanted = divide(cohort, Preparer(tmp_path / "prepared", SIZE), **told)
+    moved = tmp_path / "elsewhere"
+    shutil.move(packed, moved)
+    shutil.rmtree(manifest.parent)
+
+    choice = CohortChoice(str(moved))
+    parts = divide(choice.read(), choice.source(tmp_path / "unused", SIZE), **told)
+
+    assert parts.split.content_hash == wanted.split.content_hash
+    assert parts.voxels_hash == wanted.voxels_hash
+    assert [one.exam.exam_id for one in parts.test] == [one.exam.exam_id for one in wanted.test]
+    for one, other in zip(parts.train, wanted.train, strict=True):
+        np.testing.assert_array_equal(one.values(), other.values())
+        assert (one.facts, one.warnings, one.flips) == (other.facts, other.warnings, other.flips)
+    assert not (tmp_path / "unused").exists()
+
+
+def test_packing_again_reads_nothing_and_changes_nothing(manifest, packed, monkeypatch):
+    before = {path: path.read_bytes() for path in packed.rglob("*") if path.is_file()}
+    monkeypatch.setattr("octavo.cohorts.prepared.read_exam", lambda exam: pytest.fail("a scan was read"))
+
+    again = pack_cohort(CohortChoice(str(manifest)), packed, SIZE, jobs=1)
+
+    assert (again.exams, again.before, again.failed) == (16, 16, ())
+    assert {path: path.read_bytes() for path in packed.rglob("*") if path.is_file()} == before
+
+
+def test_what_was_cut_off_goes_on_where_it_stopped(manifest, packed, monkeypatch):
+    gone = read_packed_cohort(str(packed)).packed["e3"]["stored"]
+    shutil.rmtree(packed / "exams" / gone)
+    from octavo.cohorts import prepared
+
+    read, seen = prepared.read_exam, []
+    monkeypatch.setattr(prepared, "read_exam", lambda exam: (seen.append(exam.exam_id), read(exam))[1])
+
+    again = pack_cohort(CohortChoice(str(manifest)), packed, SIZE, jobs=1)
+
+    assert seen == ["e3"]
+    assert again.before == 15
+
+
+def test_one_that_cannot_be_packed_is_listed_and_training_is_told(manifest, tmp_path):
+    (manifest.parent / "scans" / "e5.npy").write_bytes(b"no scan")
+
+    packed = pack_cohort(CohortChoice(str(manifest)), tmp_path / "store", SIZE, jobs=1)
+
+    assert [exam.exam_id for exam, _ in packed.failed] == ["e5"]
+    assert "not packed: 1\n  e5: " in packed.describe()
+    choice = CohortChoice(str(tmp_path / "store"))
+    with pytest.raises(OctavoError, match=r"1 of 16 scans cannot be used; the first is exam 'e5': .*e5\.npy"):
+        divide(choice.read(), choice.source(tmp_path, SIZE), split=None, fractions=(0.5, 0.25, 0.25), seed=3)
+
+
+def test_it_takes_hardly_more_than_its_voxels(manifest, tmp_path):
+    preparation = dataclasses.replace(SIZE, size=(32, 64, 32))
+
+    packed = pack_cohort(CohortChoice(str(manifest)), tmp_path / "store", preparation, jobs=1)
+
+    assert packed.voxel_bytes == 16 * 32 * 64 * 32
+    assert packed.voxel_bytes < packed.stored_bytes <= 1.1 * packed.voxel_bytes
+
+
+@pytest.mark.parametrize("change", [{"size": (4, 8, 9)}, {"intensity": "stored"}, {"bits": 16}])
+def test_another_preparation_than_it_was_packed_with_is_refused(packed, tmp_path, change):
+    with pytest.raises(OctavoError, match="was packed at 4 x 8 x 8, percentile grey values, 8 bits; wanted at 4 x 8 x"):
+        CohortChoice(str(packed)).source(tmp_path, dataclasses.replace(SIZE, **change))
+
+
+def test_a_network_that_was_not_made_for_a_packed_scan_refuses_it(packed, tmp_path):
+    choice = CohortChoice(str(packed))
+    both = dataclasses.replace(SIZE, both_ends=True)
+    with pytest.raises(OctavoError, match="region is unknown; wanted macula-and-disc"):
+        divide(choice.read(), choice.source(tmp_path, both), split=None, fractions=(0.5, 0.25, 0.25), seed=3)
+
+
+@pytest.mark.parametrize("option", [{"positive": "POAG"}, {"axes": "depth,bscan,ascan"}, {"key": "data"}])
+def test_a_packed_cohort_is_not_read_otherwise_than_it_was_packed(packed, option):
+    with pytest.raises(OctavoError, match=f"is packed, and --{next(iter(option))} was given"):
+        CohortChoice(str(packed), **option).read()
+
+
+def test_a_label_changed_in_the_store_is_noticed(packed):
+    told = json.loads((packed / "cohort.json").read_text())
+    told["exams"][0]["label"] = 1 - told["exams"][0]["label"]
+    (packed / "cohort.json").write_text(json.dumps(told))
+    with pytest.raises(OctavoError, match="its exams are not those that were packed"):
+        read_packed_cohort(str(packed))
+
+
+def test_a_damaged_description_is_refused(packed):
+    told = json.loads((packed / "cohort.json").read_text())
+    del told["exams"][0]["patient_id"]
+    (packed / "cohort.json").write_text(json.dumps(told))
+    with pytest.raises(OctavoError, match=r"description of the cohort is damaged \(KeyError\)"):
+        read_packed_cohort(str(packed))
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(manifest, tmp_path):
+    (tmp_path / "papers").mkdir()
+    (tmp_path / "papers" / "thesis.txt").write_text("mine")
+    with pytest.raises(OctavoError, match="holds something else"):
+        pack_cohort(CohortChoice(str(manifest)), tmp_path / "papers", SIZE)
+    assert [path.name for path in (tmp_path / "papers").iterdir()] == ["thesis.txt"]
+
+
+def test_what_cannot_be_packed_at_all_is_refused(manifest, packed, tmp_path):
+    with pytest.raises(OctavoError, match="is a packed cohort; wanted a manifest"):
+        pack_cohort(CohortChoice(str(packed)), tmp_path / "other", SIZE)
+    with pytest.raises(OctavoError, match="jobs is 0; wanted at least 1"):
+        pack_cohort(CohortChoice(str(manifest)), tmp_path / "other", SIZE, jobs=0)

@@ -124,7 +124,7 @@ def test_commands_are_found_by_their_words(words, found):
     [
         (["inspct"], "'inspct' is not a command; wanted one of: inspect, "),
         (["predcit", "run"], "did you mean 'predict'?"),
-        (["cohort"], "'cohort' is not a command; wanted one of: cohort adopt, cohort check, cohort split"),
+        (["cohort"], "'cohort' is not a command; wanted one of: cohort adopt, cohort check, cohort pack"),
         (["cohort", "chek"], "did you mean 'cohort check'?"),
         (["train", "ai-cnet"], "did you mean 'train ai-cnet3d'?"),
         (["train"], "wanted one of: train ai-cnet3d"),

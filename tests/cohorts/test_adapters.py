@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from octavo.cohorts.adapters import ADAPTERS
+from octavo.cohorts.adapters import ADAPTERS, Adoption, AdoptionOptions
 from octavo.cohorts.adapters.adoption import files_below, patient_finder
 from octavo.errors import OctavoError
 from octavo.formats import VolumeReadError, read_volume
@@ -24,24 +24,15 @@ def left_out(adoption) -> dict[str, str]:
     return {item.path.as_posix(): item.reason for item in adoption.left_out}
 
 
+def adopt(name: str, root: Path, **options) -> Adoption:
+    return ADAPTERS[name].adopt(root, AdoptionOptions(**options))
+
+
 def refusal(name: str, root: Path, pattern: str | None = None) -> str:
     with pytest.raises(OctavoError) as caught:
-        ADAPTERS[name].adopt(root, pattern)
+        adopt(name, root, patient_pattern=pattern)
     assert "\n" not in str(caught.value)
     return str(caught.value)
-
-
-def test_every_adapter_is_found_by_its_name_and_says_its_layout():
-    assert set(ADAPTERS) == {"ai-cnet3d-folders", "zenodo-onh"}
-    for name, adapter in ADAPTERS.items():
-        assert adapter.name == name
-        assert "ROOT/" in adapter.layout
-
-
-@pytest.mark.parametrize("name", ADAPTERS)
-def test_a_root_that_is_no_folder_is_refused(tmp_path, name):
-    assert "none: is not a folder" in refusal(name, tmp_path / "none")
-    assert "is not a folder" in refusal(name, npy(tmp_path / "a.npy"))
 
 
 # --- zenodo-onh
@@ -55,7 +46,7 @@ def onh(tmp_path) -> Path:
 
 
 def test_zenodo_names_say_everything(onh):
-    adoption = ADAPTERS["zenodo-onh"].adopt(onh, None)
+    adoption = adopt("zenodo-onh", onh)
     assert adoption.left_out == ()
     assert len(adoption.rows) == 3
     row = next(row for row in adoption.rows if row["exam_id"] == "POAG-001978-2012-02-08-OS")
@@ -94,7 +85,7 @@ MISFITS = {
 @pytest.mark.parametrize(("name", "reason"), MISFITS.items())
 def test_zenodo_names_that_do_not_fit_are_listed(onh, name, reason):
     npy(onh / name)
-    adoption = ADAPTERS["zenodo-onh"].adopt(onh, None)
+    adoption = adopt("zenodo-onh", onh)
     assert len(adoption.rows) == 3
     assert list(left_out(adoption)) == [name]
     assert reason in left_out(adoption)[name]
@@ -103,7 +94,7 @@ def test_zenodo_names_that_do_not_fit_are_listed(onh, name, reason):
 
 def test_zenodo_spacing_is_not_claimed_for_another_size(onh):
     npy(onh / "Normal-000200-2010-10-20-OS.npy", (200, 32, 200))
-    adoption = ADAPTERS["zenodo-onh"].adopt(onh, None)
+    adoption = adopt("zenodo-onh", onh)
     by_id = {row["exam_id"]: row for row in adoption.rows}
     assert "spacing_bscan_mm" not in by_id["Normal-000200-2010-10-20-OS"]
     assert by_id["POAG-000008-2009-02-03-OD"]["spacing_bscan_mm"] == "0.09375"
@@ -112,7 +103,7 @@ def test_zenodo_spacing_is_not_claimed_for_another_size(onh):
 
 def test_zenodo_says_when_a_class_is_absent(onh):
     (onh / "Normal-000123-2010-10-20-OD.npy").unlink()
-    assert any("'Normal'" in note for note in ADAPTERS["zenodo-onh"].adopt(onh, None).notes)
+    assert any("'Normal'" in note for note in adopt("zenodo-onh", onh).notes)
 
 
 def test_zenodo_root_that_lies_above_is_told_where_the_scans_are(tmp_path):
@@ -136,14 +127,14 @@ def test_zenodo_header_that_cannot_be_read_does_not_stop_the_others(onh):
     damaged = (onh / "POAG-000008-2009-02-03-OD.npy").read_bytes().replace(b"(64, 128, 64)", b"(64L, 128, 64")
     (onh / "POAG-000008-2009-02-03-OD.npy").write_bytes(damaged)
     (onh / "POAG-000009-2009-02-03-OD.npy").write_bytes(b"")
-    adoption = ADAPTERS["zenodo-onh"].adopt(onh, None)
+    adoption = adopt("zenodo-onh", onh)
     assert len(adoption.rows) == 4
     assert any("2 of 4 files have no header that can be read" in note for note in adoption.notes)
 
 
 def test_zenodo_spacing_is_not_claimed_for_a_file_that_cannot_be_read(onh):
     (onh / "POAG-000008-2009-02-03-OD.npy").write_bytes(b"no array")
-    rows = {row["exam_id"]: row for row in ADAPTERS["zenodo-onh"].adopt(onh, None).rows}
+    rows = {row["exam_id"]: row for row in adopt("zenodo-onh", onh).rows}
     assert ["spacing_bscan_mm" in row for row in rows.values()] == [True, False, True]
 
 
@@ -154,7 +145,7 @@ def test_zenodo_archive_under_the_name_of_an_array_is_listed(onh, content):
     whole = (onh / f"{name}.npz").read_bytes()
     (onh / f"{name}.npz").unlink()
     (onh / f"{name}.npy").write_bytes(whole if content == "npz" else whole[:60] + b"garbage")
-    adoption = ADAPTERS["zenodo-onh"].adopt(onh, None)
+    adoption = adopt("zenodo-onh", onh)
     assert len(adoption.rows) == 3
     assert left_out(adoption) == {
         f"{name}.npy": "holds a zip archive, as .npz files are; wanted one array; save it with numpy.save"
@@ -164,7 +155,7 @@ def test_zenodo_archive_under_the_name_of_an_array_is_listed(onh, content):
 def test_zenodo_names_that_are_no_files_are_listed(onh):
     (onh / "POAG-000009-2009-02-03-OD.npy").symlink_to(onh / "nothing")
     os.mkfifo(onh / "POAG-000009-2009-02-03-OS.npy")
-    adoption = ADAPTERS["zenodo-onh"].adopt(onh, None)
+    adoption = adopt("zenodo-onh", onh)
     assert len(adoption.rows) == 3
     assert set(left_out(adoption).values()) == {"is a link that leads nowhere, or no file; wanted a file"}
     assert len(adoption.left_out) == 2
@@ -183,7 +174,7 @@ def folders(tmp_path) -> Path:
 
 
 def test_class_folders_give_the_label_and_nothing_else(folders):
-    adoption = ADAPTERS["ai-cnet3d-folders"].adopt(folders, None)
+    adoption = adopt("ai-cnet3d-folders", folders)
     assert adoption.left_out == ()
     assert {(row["exam_id"], row["label"]) for row in adoption.rows} == {
         ("P017_OD", "1"),
@@ -198,7 +189,7 @@ def test_class_folders_give_the_label_and_nothing_else(folders):
 
 
 def test_the_patient_is_found_by_a_pattern(folders):
-    adoption = ADAPTERS["ai-cnet3d-folders"].adopt(folders, r"(P\d+)_")
+    adoption = adopt("ai-cnet3d-folders", folders, patient_pattern=r"(P\d+)_")
     assert {row["exam_id"]: row["patient_id"] for row in adoption.rows} == {
         "P017_OD": "P017",
         "P018_OS": "P018",
@@ -210,7 +201,7 @@ def test_the_patient_is_found_by_a_pattern(folders):
 
 def test_a_scan_without_patient_is_listed_and_nobody_is_refused(folders):
     npy(folders / "glaucoma" / "phantom.npy")
-    adoption = ADAPTERS["ai-cnet3d-folders"].adopt(folders, r"(P\d+)_")
+    adoption = adopt("ai-cnet3d-folders", folders, patient_pattern=r"(P\d+)_")
     assert len(adoption.rows) == 4
     assert left_out(adoption) == {"glaucoma/phantom.npy": r"the pattern '(P\\d+)_' finds no patient"}
     assert not adoption.left_out[0].is_expected
@@ -222,7 +213,7 @@ def test_a_folder_of_bscans_is_one_exam(folders):
     home.mkdir()
     for k in range(1, 13):
         Image.fromarray(np.full((5, 6), 20 * k, np.uint8)).save(home / f"{k}.png")
-    adoption = ADAPTERS["ai-cnet3d-folders"].adopt(folders, r"(P\d+)_")
+    adoption = adopt("ai-cnet3d-folders", folders, patient_pattern=r"(P\d+)_")
     row = next(row for row in adoption.rows if row["patient_id"] == "P021")
     assert row["path"] == str(home)
     assert adoption.left_out == ()
@@ -234,20 +225,20 @@ def test_scans_beside_pictures_are_exams_and_unused_pictures_are_listed(folders)
     npy(home / "deep" / "P023_OD.npy")
     for name in ("1.png", "2.png", "3.png", "overview.png"):
         Image.fromarray(np.full((5, 6), 20, np.uint8)).save(home / name)
-    (home / "segmentation.mat").write_bytes(b"x")
-    adoption = ADAPTERS["ai-cnet3d-folders"].adopt(folders, None)
+    (home / "segmentation.xyz").write_bytes(b"x")
+    adoption = adopt("ai-cnet3d-folders", folders)
     below = [row["path"] for row in adoption.rows if row["path"].startswith(str(home))]
     assert below == [str(home), str(home / "P022_OD.npy"), str(home / "deep" / "P023_OD.npy")]
     assert left_out(adoption) == {
         "glaucoma/P021_OS/overview.png": "not known to hold a scan",
-        "glaucoma/P021_OS/segmentation.mat": "not known to hold a scan",
+        "glaucoma/P021_OS/segmentation.xyz": "not known to hold a scan",
     }
 
 
 def test_links_that_lead_nowhere_and_pipes_are_listed(folders):
     (folders / "glaucoma" / "gone.npy").symlink_to(folders / "nothing")
     os.mkfifo(folders / "glaucoma" / "pipe")
-    adoption = ADAPTERS["ai-cnet3d-folders"].adopt(folders, None)
+    adoption = adopt("ai-cnet3d-folders", folders)
     assert len(adoption.rows) == 4
     assert left_out(adoption) == {
         f"glaucoma/{name}": "a link that leads nowhere, or no file" for name in ("gone.npy", "pipe")
@@ -256,7 +247,7 @@ def test_links_that_lead_nowhere_and_pipes_are_listed(folders):
 
 def test_an_archive_of_several_arrays_is_one_row_that_is_refused_until_one_is_named(folders):
     np.savez(folders / "glaucoma" / "two.npz", left=np.zeros((2, 3, 4)), right=np.zeros((2, 3, 4)))
-    rows = ADAPTERS["ai-cnet3d-folders"].adopt(folders, None).rows
+    rows = adopt("ai-cnet3d-folders", folders).rows
     assert [row["path"] for row in rows if "two" in row["path"]] == [str(folders / "glaucoma" / "two.npz")]
     with pytest.raises(VolumeReadError, match="holds 2 scans"):
         read_volume(folders / "glaucoma" / "two.npz")
@@ -264,15 +255,15 @@ def test_an_archive_of_several_arrays_is_one_row_that_is_refused_until_one_is_na
 
 def test_files_that_are_no_scans_are_listed(folders):
     (folders / "notes.txt").write_text("x")
-    (folders / "glaucoma" / "segmentation.mat").write_bytes(b"\x00\x01")
+    (folders / "glaucoma" / "segmentation.xyz").write_bytes(b"\x00\x01")
     (folders / "glaucoma" / ".DS_Store").write_bytes(b"\x00\x01")
     npy(folders / "unsure" / "P030_OD.npy")
-    adoption = ADAPTERS["ai-cnet3d-folders"].adopt(folders, None)
+    adoption = adopt("ai-cnet3d-folders", folders)
     assert len(adoption.rows) == 4
     assert left_out(adoption) == {
         "notes.txt": "lies in neither glaucoma nor Non-Glaucomas",
         "unsure/P030_OD.npy": "lies in neither glaucoma nor Non-Glaucomas",
-        "glaucoma/segmentation.mat": "not known to hold a scan",
+        "glaucoma/segmentation.xyz": "not known to hold a scan",
         "glaucoma/.DS_Store": "not known to hold a scan",
     }
     assert {item.path.name for item in adoption.left_out if item.is_expected} == {"notes.txt", ".DS_Store"}
@@ -284,14 +275,14 @@ def test_links_to_class_folders_are_followed_and_links_below_are_listed(folders,
     (folders / "glaucoma").symlink_to(away / "cases")
     npy(away / "more" / "P040_OD.npy")
     (away / "cases" / "linked").symlink_to(away / "more")
-    adoption = ADAPTERS["ai-cnet3d-folders"].adopt(folders, None)
+    adoption = adopt("ai-cnet3d-folders", folders)
     assert {row["exam_id"] for row in adoption.rows if row["label"] == "1"} == {"P017_OD", "P018_OS"}
     assert left_out(adoption) == {"glaucoma/linked": "a link to a folder is not entered"}
 
 
 def test_scans_of_one_name_get_different_exams(folders):
     npy(folders / "Non-Glaucomas" / "P017_OD.npy")
-    ids = [row["exam_id"] for row in ADAPTERS["ai-cnet3d-folders"].adopt(folders, None).rows]
+    ids = [row["exam_id"] for row in adopt("ai-cnet3d-folders", folders).rows]
     assert len(set(ids)) == 5
     assert {"glaucoma--P017_OD.npy", "Non-Glaucomas--P017_OD.npy", "P018_OS"} <= set(ids)
 
@@ -302,7 +293,7 @@ def test_endings_are_not_part_of_the_exam(tmp_path):
     (tmp_path / "glaucoma").mkdir()
     nibabel.save(nibabel.Nifti1Image(np.zeros((2, 3, 4), np.uint8), np.eye(4)), tmp_path / "glaucoma" / "a.nii.gz")
     npy(tmp_path / "Non-Glaucomas" / "v1.2.npy")
-    ids = [row["exam_id"] for row in ADAPTERS["ai-cnet3d-folders"].adopt(tmp_path, None).rows]
+    ids = [row["exam_id"] for row in adopt("ai-cnet3d-folders", tmp_path).rows]
     assert ids == ["a", "v1.2"]
 
 

@@ -1,3 +1,4 @@
+import re
 import struct
 import zlib
 
@@ -26,6 +27,7 @@ from formats.written_scans import (
     write_dicom,
     write_series,
 )
+from octavo.cli import main
 from octavo.formats import VolumeReadError, dicom_apart, find_scans, list_scans, read_volume
 from octavo.formats.dicom_pixels import codestream_size
 from octavo.volume import Laterality, Origin, ScanPattern, SlowAxis, Spacing
@@ -478,3 +480,15 @@ def test_a_text_named_dicom_is_refused_in_one_line(tmp_path):
 
     assert "without the mark DICM at byte 128; wanted a DICOM file" in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+def test_what_the_parser_would_say_of_a_header_is_not_said(tmp_path, capfd, caplog):
+    path = write_dicom(tmp_path / "eye.dcm", opt_dataset(eye()))
+    whole = path.read_bytes()
+    uid = re.search(rb"(?:2\.25|1\.2\.826)\.[0-9.]{20,}", whole).group()[:13]
+    path.write_bytes(whole.replace(uid, b"Jane Doe 1919"))
+
+    assert main(["inspect", str(path)]) in {0, 2}
+
+    told = capfd.readouterr()
+    assert "Jane" not in told.out + told.err + caplog.text

@@ -1,10 +1,13 @@
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from formats.written_scans import bscan_lines, eye, vol_bytes
-from octavo.formats import VolumeReadError, read_volume
+from octavo.companions import Picture
+from octavo.formats import READERS, VolumeReadError, read_companions, read_volume
+from octavo.formats.reader import ReadOptions
 from octavo.volume import Laterality, Origin, ScanPattern, SlowAxis, Spacing
 
 REFLECTIVITY = (eye().astype(np.float32) / 255) ** 4
@@ -192,3 +195,109 @@ def test_a_version_of_another_program_is_read_by_its_name_and_noted(tmp_path):
 
     assert volume.shape == (4, 12, 16)
     assert "none of Heidelberg's" in volume.notes[0]
+
+
+REAL = Path(__file__).parents[3] / "shared" / "data" / "heidelberg_vol"
+HEADER_BYTES = 256 + 4 * 16 * 4
+
+
+def with_layers(
+    depths: np.ndarray, fundus: np.ndarray | None = None, *, stated: tuple[int, int] | None = None, **how: object
+) -> bytes:
+    """An export with boundaries (boundary, B-scan, A-scan) and a fundus image of 6 x 5; `stated` lies about both."""
+    content = bytearray(vol_bytes(REFLECTIVITY, header_bytes=HEADER_BYTES, slo=(5, 6), **how))
+    content[2048:2078] = bytes(30) if fundus is None else fundus.tobytes()
+    for number in range(4):
+        at = 2078 + number * (HEADER_BYTES + 12 * 16 * 4)
+        struct.pack_into("<ii", content, at + 48, *(stated or (len(depths), 256)))
+        lines = depths[:, number].astype("<f4").tobytes()
+        content[at + 256 : at + 256 + len(lines)] = lines
+    return bytes(content)
+
+
+def companions_of(tmp_path, content: bytes):
+    (tmp_path / "exam.vol").write_bytes(content)
+    return read_companions(tmp_path / "exam.vol")
+
+
+PLANTED_DEPTHS = np.linspace(0.5, 11.5, 4 * 4 * 16).reshape(4, 4, 16)
+
+
+def test_the_headers_tell_the_eye_before_any_sample_is_read(tmp_path):
+    for code, eye_of_scan in ((b"OD\0\0", Laterality.OD), (b"OS\0\0", Laterality.OS), (b"", Laterality.UNKNOWN)):
+        (tmp_path / "exam.vol").write_bytes(vol_bytes(REFLECTIVITY, eye_code=code))
+        assert READERS["heidelberg-vol"].scans(tmp_path / "exam.vol", ReadOptions())[0].laterality is eye_of_scan
+
+
+def test_boundaries_and_fundus_image_come_along(tmp_path):
+    fundus = eye(1, 6, 5)[0]
+    depths = PLANTED_DEPTHS.copy()
+    depths[1, 0, 3], depths[1, 2, 5], depths[1, 3, 7], depths[1, 3, 8] = 3.4e38, 12.0, -0.5, np.nan
+    depths[2] = 3.4028235e38
+
+    companions = companions_of(tmp_path, with_layers(depths, fundus))
+
+    assert [surface.name for surface in companions.surfaces] == ["ILM", "BM", "GCL"]
+    np.testing.assert_allclose(companions.surfaces[0].depth, PLANTED_DEPTHS[0], rtol=1e-6)
+    assert np.argwhere(np.isnan(companions.surfaces[1].depth)).tolist() == [[0, 3], [2, 5], [3, 7], [3, 8]]
+    picture = companions.pictures[0]
+    np.testing.assert_array_equal(picture.values, fundus)
+    assert (picture.kind, picture.spacing_mm) == (Picture.INFRARED, (0.0113, 0.0113))
+    assert companions.notes == ()
+
+
+def test_layouts_that_do_not_say_which_boundary_is_which_have_numbers(tmp_path):
+    companions = companions_of(tmp_path, with_layers(PLANTED_DEPTHS, version=b"HSF-OCT-101"))
+
+    assert [surface.name for surface in companions.surfaces] == [f"surface {number}" for number in range(4)]
+    assert companions.notes == ("the fundus image is empty and was left out",)
+
+
+def test_boundaries_are_turned_over_as_the_volume_is(tmp_path):
+    companions = companions_of(tmp_path, with_layers(PLANTED_DEPTHS, lines=bscan_lines(4)[:, [2, 3, 0, 1]]))
+
+    np.testing.assert_allclose(companions.surfaces[0].depth, PLANTED_DEPTHS[0, :, ::-1], rtol=1e-6)
+
+
+@pytest.mark.parametrize("stated", [(5, 256), (-1, 256), (4, 260), (2**31 - 1, 256), (4, -8), (4, 2**31 - 1), (65, 56)])
+def test_boundaries_that_do_not_fit_are_left_out_with_a_note(tmp_path, stated):
+    companions = companions_of(tmp_path, with_layers(PLANTED_DEPTHS, eye(1, 6, 5)[0], stated=stated))
+
+    assert companions.surfaces == ()
+    assert companions.notes == ("the boundaries of 4 B-scans do not fit into their headers and were left out",)
+    assert len(companions.pictures) == 1
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not REAL.exists(), reason=f"the sample scans are not in {REAL}")
+@pytest.mark.parametrize(
+    ("name", "surfaces", "pictures"),
+    [
+        ("macula_line_OD.vol", ["ILM", "BM"], [(768, 768)]),
+        ("peripapillary_circle_OD.vol", ["ILM", "BM", "RNFL"], [(768, 768)]),
+        ("derived_raster_19x256x512.vol", ["BM"], []),
+        ("tiny_raster_10x40x50_fixedhdr.vol", [], [(50, 50)]),
+    ],
+)
+def test_the_samples_bring_their_boundaries(name, surfaces, pictures):
+    companions = read_companions(REAL / name)
+
+    assert [surface.name for surface in companions.surfaces] == surfaces
+    assert [picture.values.shape for picture in companions.pictures] == pictures
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not REAL.exists(), reason=f"the sample scans are not in {REAL}")
+@pytest.mark.parametrize("name", ["macula_line_OD.vol", "peripapillary_circle_OD.vol"])
+def test_the_first_boundary_lies_between_dark_vitreous_and_bright_retina(name):
+    values = read_volume(REAL / name).values[0]
+    surfaces = {surface.name: surface.depth[0] for surface in read_companions(REAL / name).surfaces}
+    ilm = surfaces["ILM"]
+    known = np.flatnonzero(np.isfinite(ilm) & (ilm > 20))
+    rows = np.round(ilm[known]).astype(int)
+
+    above = np.mean([values[rows - step, known] for step in range(5, 16)])
+    below = np.mean([values[rows + step, known] for step in range(3, 14)])
+
+    assert below > 2 * above
+    assert (surfaces["BM"] > ilm)[np.isfinite(surfaces["BM"]) & np.isfinite(ilm)].all()

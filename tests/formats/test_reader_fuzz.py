@@ -3,7 +3,7 @@
 import pytest
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
 
-from contracts.test_readers import CASES
+from contracts.test_readers import CASES, SALVAGED
 from formats.mutants import attack, mutants_asked
 from formats.test_nifti import FULL
 from formats.written_scans import eye, opt_dataset, write_dicom
@@ -37,4 +37,5 @@ def test_a_mutant_gives_a_sentence_or_a_plausible_volume(name, write, tmp_path):
     assert outcome.died == ""
     assert outcome.wrong == ()
     assert outcome.read + outcome.refused == count
-    assert outcome.refused >= count // 6
+    # a chunk that is lost costs that chunk, so that most damage leaves something to read
+    assert outcome.refused >= (0 if name in SALVAGED else count // 6)

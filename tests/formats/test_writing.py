@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -11,16 +13,21 @@ from octavo.volume import Spacing, Volume
 SUFFIXES = [suffix for writer in WRITERS.values() for suffix in writer.suffixes]
 
 
+def suits(suffix: str) -> Volume:
+    """A volume that a format can hold: DICOM tomography has no floating-point samples."""
+    return dataclasses.replace(FULL, values=FULL.values.astype(np.uint8)) if suffix == ".dcm" else FULL
+
+
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_every_writer_is_read_back_without_loss(tmp_path, suffix):
-    path = write_volume(FULL, tmp_path / f"eye{suffix}")
+    path = write_volume(suits(suffix), tmp_path / f"eye{suffix}")
 
-    assert same(read_volume(path), FULL)
+    assert same(read_volume(path), suits(suffix))
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_the_same_volume_gives_the_same_bytes(tmp_path, suffix):
-    first, second = (write_volume(FULL, tmp_path / f"{name}{suffix}").read_bytes() for name in ("a", "b"))
+    first, second = (write_volume(suits(suffix), tmp_path / f"{name}{suffix}").read_bytes() for name in ("a", "b"))
 
     assert first == second
 
@@ -31,11 +38,11 @@ def test_what_is_there_already_is_replaced_only_when_told(tmp_path, suffix):
     path.write_bytes(b"precious")
 
     with pytest.raises(OctavoError, match="is there already; wanted a new name; pass --overwrite"):
-        write_volume(FULL, path)
+        write_volume(suits(suffix), path)
 
     assert path.read_bytes() == b"precious"
-    write_volume(FULL, path, overwrite=True)
-    assert same(read_volume(path), FULL)
+    write_volume(suits(suffix), path, overwrite=True)
+    assert same(read_volume(path), suits(suffix))
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -60,9 +67,9 @@ def test_half_precision_becomes_single_in_nifti(tmp_path):
     np.testing.assert_array_equal(volume.values, values)
 
 
-@pytest.mark.parametrize("name", ["eye.dcm", "eye.npy", "eye"])
+@pytest.mark.parametrize("name", ["eye.mha", "eye.npy", "eye"])
 def test_an_ending_that_cannot_be_written_lists_those_that_can(tmp_path, name):
-    with pytest.raises(OctavoError, match=r"wanted one of: \.npz, \.nii\.gz, \.nii, \.tif, \.tiff"):
+    with pytest.raises(OctavoError, match=r"wanted one of: \.npz, \.nii\.gz, \.nii, \.tif, \.tiff, \.dcm"):
         write_volume(FULL, tmp_path / name)
 
 

@@ -91,6 +91,20 @@ def test_the_command_adopts_and_refuses(onh, tmp_path, capsys):
 def test_an_unknown_layout_is_told_the_known_ones(onh, tmp_path, capsys):
     assert main(["cohort", "adopt", "zenodo_onh", str(onh), "--out", str(tmp_path / "c.csv")]) == 2
     error = capsys.readouterr().err
-    assert "ai-cnet3d-folders, zenodo-onh; did you mean 'zenodo-onh'?" in error
+    assert "oimhs, paired, zenodo-onh; did you mean 'zenodo-onh'?" in error
     assert len(error.splitlines()) == 1
     assert not (tmp_path / "c.csv").exists()
+
+
+def test_files_that_no_reader_knows_are_said(tmp_path):
+    root = tmp_path / "root"
+    for name in ("AMD/a.npy", "NORMAL/b.npy"):
+        (root / name).parent.mkdir(parents=True)
+        np.save(root / name, np.arange(24).reshape(2, 3, 4))
+    (root / "c.foreign").write_bytes(b"nothing that is known")
+    (root / "list.csv").write_text("path,patient_id,laterality,label\nAMD/a.npy,1,OD,1\nc.foreign,2,OD,0\n")
+    adopted = adopt_cohort("csv", root, tmp_path / "out.csv")
+    assert (
+        "1 of 2 scans are .foreign files, which octavo does not read: convert them before they are used"
+        in adopted.notes
+    )

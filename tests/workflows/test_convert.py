@@ -4,9 +4,10 @@ import pytest
 from formats.test_numpy_file import same
 from formats.written_scans import eye, vol_bytes
 from octavo.cli import main
+from octavo.companions import Companions, Surface
 from octavo.errors import OctavoError
-from octavo.formats import read_volume
-from octavo.volume import Laterality, Origin
+from octavo.formats import read_companions, read_volume, write_volume
+from octavo.volume import Laterality, Origin, Spacing, Volume
 from octavo.workflows.convert import convert_scan
 
 
@@ -18,7 +19,7 @@ def vol(tmp_path):
 
 @pytest.mark.parametrize("suffix", [".npz", ".nii", ".nii.gz", ".tif"])
 def test_a_chain_of_conversions_loses_nothing(tmp_path, vol, suffix):
-    first = convert_scan(vol, tmp_path / f"one{suffix}")
+    first = convert_scan(vol, tmp_path / f"one{suffix}").volume
 
     convert_scan(tmp_path / f"one{suffix}", tmp_path / "two.npz")
 
@@ -34,6 +35,20 @@ def test_what_the_user_says_is_written_down(tmp_path):
     volume = read_volume(tmp_path / "eye.nii")
     assert volume.spacing_mm.describe() == "100 x 4 x 10 um (user)"
     assert (volume.laterality, volume.laterality_origin) == (Laterality.OS, Origin.USER)
+
+
+def test_what_comes_with_a_scan_is_kept_or_said_to_be_left_out(tmp_path, capsys):
+    beside = Companions((Surface("ILM", np.full((4, 16), 3.5)),))
+    write_volume(Volume(eye(), Spacing(0.1, 0.004, 0.01)), tmp_path / "eye.npz", beside)
+
+    assert main(["convert", str(tmp_path / "eye.npz"), str(tmp_path / "one.nii")]) == 0
+    assert "left out   surfaces ILM; pass --companions DIR to keep it" in capsys.readouterr().out
+    arguments = [str(tmp_path / "eye.npz"), str(tmp_path / "two.nii"), "--companions", str(tmp_path / "beside")]
+    assert main(["convert", *arguments]) == 0
+    assert f"beside     {tmp_path / 'beside' / 'surface-ILM.csv'}" in capsys.readouterr().out
+    assert main(["convert", str(tmp_path / "eye.npz"), str(tmp_path / "three.npz")]) == 0
+    assert "left out" not in capsys.readouterr().out
+    np.testing.assert_array_equal(read_companions(tmp_path / "three.npz").surfaces[0].depth, beside.surfaces[0].depth)
 
 
 def test_the_command_converts_and_says_what_it_wrote(tmp_path, vol, capsys):

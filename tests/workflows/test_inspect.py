@@ -9,14 +9,16 @@ from PIL import Image
 
 from formats.written_scans import bscan_lines, eye, opt_dataset, vol_bytes, write_dicom
 from octavo.cli import main
+from octavo.companions import Companions, EnFace, Picture, Surface
+from octavo.figures.preview import draw_preview
 from octavo.formats import read_volume, write_volume
 from octavo.volume import Laterality, Origin, ScanPattern, SlowAxis, Spacing, Volume
-from octavo.workflows.inspect import as_json, describe, draw_preview, inspect_scans, inspect_volume
+from octavo.workflows.inspect import as_json, describe, inspect_scans, inspect_volume
 
 
 @pytest.fixture
 def vol(tmp_path):
-    (tmp_path / "exam.vol").write_bytes(vol_bytes((eye().astype(np.float32) / 255) ** 4))
+    (tmp_path / "exam.vol").write_bytes(vol_bytes((eye().astype(np.float32) / 255) ** 4, slo=(0, 0)))
     return tmp_path / "exam.vol"
 
 
@@ -143,7 +145,7 @@ def test_the_preview_is_true_to_millimetres():
 
     picture = panels(volume)
 
-    assert picture.shape == (512 + 24 + 24, 512 + 512 + 36)
+    assert picture.shape == (512 + 24 + 24, 512 + 512 + 36, 3)
     assert picture[12:268, 12:524].std() > 10
     # Under the B-scan, which is half as high, lies paper with its caption.
     assert (picture[300:500, 12:524] == 32).all()
@@ -162,6 +164,29 @@ def test_seen_from_above_superior_is_up(slow_axis, top_is_first):
 
     assert (from_above[5].mean() > 200) == top_is_first
     assert (from_above[330].mean() > 200) != top_is_first
+
+
+def test_what_comes_with_a_scan_is_said_and_drawn(tmp_path):
+    volume = Volume(np.full((8, 50, 40), 90, np.uint8), Spacing(0.5, 0.04, 0.1), pattern=ScanPattern.RASTER)
+    values = volume.values.copy()
+    values[0, 0, 0] = 200
+    depth = np.full((8, 40), 24.5)
+    depth[:, 20:] = np.nan
+    beside = Companions(
+        (Surface("ILM", depth),), (EnFace(Picture.COLOUR, np.full((10, 20, 3), (9, 99, 199), np.uint8)),), ("a note",)
+    )
+    path = write_volume(volume.with_values(values), tmp_path / "eye.npz", beside)
+
+    (inspection,) = inspect_scans([path], preview=tmp_path / "pictures")
+    picture = np.asarray(Image.open(inspection.preview))
+
+    assert "  comes with surfaces ILM; colour 10 x 20; a note" in describe(inspection).splitlines()
+    # half way down the B-scan of 256 rows, in its left half, runs the surface; the grey around it has no colour
+    row = picture[12 + 128, 12:524].astype(int)
+    coloured = np.ptp(row, axis=1) > 40
+    assert coloured[8:248].all()
+    assert not coloured[262:].any()
+    assert (picture[100, 12 + 2 * 524 + 50] == (9, 99, 199)).all()
 
 
 @pytest.mark.parametrize("pattern", [ScanPattern.CIRCLE, ScanPattern.RADIAL, ScanPattern.LINE])

@@ -21,9 +21,16 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "say what a scan is: size, millimetres, eye, pattern, and how each is known",
     ),
     "convert": ("octavo.cli.convert:Convert", "write a scan in another format, geometry included"),
+    "compare-scan": ("octavo.cli.compare_scan:CompareScan", "compare two readings of one scan, B-scan by B-scan"),
+    "deidentify": ("octavo.cli.deidentify:Deidentify", "write copies of DICOM files that name nobody"),
+    "report-problem": (
+        "octavo.cli.report_problem:ReportProblem",
+        "write the skeleton of a file that will not open, which may be shared",
+    ),
     "phantom": ("octavo.cli.phantom:Phantom", "make a cohort of synthetic eyes whose truth is known"),
     "cohort adopt": ("octavo.cli.cohort_adopt:CohortAdopt", "make a manifest from a folder laid out in a known way"),
     "cohort check": ("octavo.cli.cohort_check:CohortCheck", "read every exam of a manifest and list what is wrong"),
+    "cohort pack": ("octavo.cli.cohort_pack:CohortPack", "prepare every exam once, into a store that training reads"),
     "cohort split": ("octavo.cli.cohort_split:CohortSplit", "divide patients into training, validation and test"),
     "train ai-cnet3d": (
         "octavo.cli.train_ai_cnet3d:TrainAICNet3D",

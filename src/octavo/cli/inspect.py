@@ -22,7 +22,7 @@ class ScanOptions:
     axes: Annotated[str | None, tyro.conf.arg(metavar="A,B,C")] = None
     """How arrays are stored, such as depth,bscan,ascan."""
     key: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
-    """Which array of an .npz archive."""
+    """Which array of an .npz archive or a .mat file."""
     scan: Annotated[int | None, tyro.conf.arg(metavar="NUMBER")] = None
     """Which scan of a file that holds several, counted from one; the same as PATH#NUMBER."""
     spacing_mm: Annotated[tuple[float, float, float] | None, tyro.conf.arg(metavar="BSCAN DEPTH ASCAN")] = None
@@ -60,7 +60,8 @@ class Inspect(ScanOptions):
     paths: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="PATH...")]
     """Files and folders; PATH#2 is the second scan of a file."""
     preview: Path | None = None
-    """A folder for one picture per scan: the middle B-scan, and the mean along depth."""
+    """A folder for one picture per scan: the middle B-scan with its surfaces, the mean along depth, and what else comes
+    with it."""
     json: bool = False
     """Print JSON instead of text."""
 

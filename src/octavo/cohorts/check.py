@@ -18,7 +18,7 @@ from pathlib import Path
 from octavo.cohorts.exam import PARTS, Exam, LateralityConflictError, read_exam, read_mask, voxel_hash
 from octavo.cohorts.manifest import OPTIONAL, Cohort, patients_in_two_parts
 from octavo.errors import OctavoError, unknown_name
-from octavo.volume import AXES, Laterality, ScanPattern, SlowAxis, Volume
+from octavo.volume import AXES, Laterality, Origin, ScanPattern, SlowAxis, Volume
 
 FAULTS: dict[str, str] = {
     "missing": "there is no file where the manifest says",
@@ -26,7 +26,7 @@ FAULTS: dict[str, str] = {
     "duplicate": "the same voxels stand under several exams",
     "patient-in-two-splits": "a patient is in more than one part of the split",
     "laterality-unknown": "neither file nor manifest says which eye it is",
-    "laterality-conflict": "file and manifest name different eyes",
+    "laterality-conflict": "file, its name and manifest name different eyes",
     "constant": "every voxel has the same value",
     "unsuitable": "not a raster of several B-scans, so not a block of tissue",
     "one-class-empty": "no exam of one of the two classes, in the cohort or in a part of its split",
@@ -170,6 +170,7 @@ def check_scan(exam: Exam) -> CheckedScan:
         return CheckedScan(exam.exam_id, (("unreadable", str(refusal)),))
     is_constant = bool(volume.values.min() == volume.values.max())
     problems = [
+        *_name_problems(exam, volume),
         *(("note", note) for note in volume.notes),
         *([("constant", f"every voxel is {volume.values.flat[0]}")] if is_constant else []),
         *_orientation_problems(volume),
@@ -178,6 +179,15 @@ def check_scan(exam: Exam) -> CheckedScan:
     ]
     voxels = None if is_constant else voxel_hash(volume)
     return CheckedScan(exam.exam_id, tuple(problems), volume.shape, volume.spacing_mm.values_mm, voxels)
+
+
+def _name_problems(exam: Exam, volume: Volume) -> Iterator[tuple[str, str]]:
+    """A header and a name that say different eyes: reading believes the header, and nobody knows which is right."""
+    from octavo.formats.reading import eye_in_name, split_name
+
+    named = eye_in_name(split_name(exam.path, None)[0].name)
+    if volume.laterality_origin is Origin.READ and named not in {Laterality.UNKNOWN, volume.laterality}:
+        yield "laterality-conflict", f"{exam.path.name}: its header says {volume.laterality} and its name says {named}"
 
 
 def _orientation_problems(volume: Volume) -> Iterator[tuple[str, str]]:

@@ -7,6 +7,7 @@ the wrong class, eye or patient is refused with the file, the line and the colum
 import hashlib
 import json
 import os
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -207,7 +208,7 @@ def _classes(table: Table, positive: str | None, both: bool) -> dict[str, int]:
 def _patients(table: Table, each_row_its_own: bool, required: bool) -> list[str]:
     """Whose eye each row is; rows declared their own patient bear the name of the exam."""
     if not required and not each_row_its_own:
-        return [cells.get("patient_id", NOWHERE).text for cells in table.rows]
+        return [same_letters(cells.get("patient_id", NOWHERE).text) for cells in table.rows]
     patients: dict[str, Cell] = {}
     found = []
     for cells in table.rows:
@@ -217,7 +218,7 @@ def _patients(table: Table, each_row_its_own: bool, required: bool) -> list[str]
                 "is empty; wanted the patient, so that both eyes stay together; fill it in, or pass "
                 "--each-row-its-own-patient if no two rows share one"
             )
-        patient = cell.text or cells["exam_id"].text
+        patient = same_letters(cell.text) or cells["exam_id"].text
         if each_row_its_own and patient in patients:
             raise cell.refused(
                 f"is {patient!r}, as in line {patients[patient].line}, and each row was declared its own patient; "
@@ -226,6 +227,16 @@ def _patients(table: Table, each_row_its_own: bool, required: bool) -> list[str]
         patients[patient] = cell
         found.append(patient)
     return found
+
+
+def same_letters(name: str) -> str:
+    """A name in one encoding: some systems write an accented letter as one sign and others as two that look the same.
+
+    Example:
+        >>> same_letters("Zoe\u0308") == same_letters("Zo\u00eb")
+        True
+    """
+    return unicodedata.normalize("NFC", name)
 
 
 def _refuse_repeated(table: Table) -> None:
@@ -256,11 +267,9 @@ def _exam(
     key: str | None,
 ) -> Exam:
     folder = manifest.absolute().parent
-
-    def text(name: str) -> str:
-        return cells.get(name, NOWHERE).text
-
-    said_of_all = {name for name, value in (("axes", axes), ("key", key)) if value is not None and not text(name)}
+    said_of_all = {
+        name for name, value in (("axes", axes), ("key", key)) if value is not None and not _text(cells, name)
+    }
     return Exam(
         exam_id=cells["exam_id"].text,
         patient_id=patient,
@@ -269,15 +278,19 @@ def _exam(
         label=label,
         split=cells["split"].one_of("a part of a split", PARTS) if "split" in cells else None,
         covariates={name: cell.text for name, cell in cells.items() if name not in {*REQUIRED, *OPTIONAL}},
-        axes=text("axes") or axes,
-        key=text("key") or key,
+        axes=_text(cells, "axes") or axes,
+        key=_text(cells, "key") or key,
         said_of_all=frozenset(said_of_all),
         spacing_mm=_spacing_mm(cells),
         slow_axis=_choice(cells, "slow_axis", SlowAxis, "a direction of the slow axis"),
         region=_choice(cells, "region", Region, "a region of the retina"),
         pattern=_choice(cells, "pattern", ScanPattern, "a scan pattern"),
-        mask=folder / text("mask") if text("mask") else None,
+        mask=folder / _text(cells, "mask") if _text(cells, "mask") else None,
     )
+
+
+def _text(cells: Mapping[str, Cell], name: str) -> str:
+    return cells.get(name, NOWHERE).text
 
 
 def _exam_id(cell: Cell) -> str:

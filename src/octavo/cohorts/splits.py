@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from octavo.cohorts.exam import PARTS
-from octavo.cohorts.manifest import Cohort, patients_in_two_parts
+from octavo.cohorts.manifest import Cohort, patients_in_two_parts, same_letters
 from octavo.cohorts.table import read_table, write_table
 from octavo.errors import OctavoError, unknown_name
 
@@ -175,6 +175,7 @@ def read_split(path: Path | str) -> Split:
     )
     if not rows:
         raise OctavoError(f"{path.name}: holds a header and no exams; wanted at least one row below it")
+    rows = tuple(row._replace(patient_id=same_letters(row.patient_id)) for row in rows)
     try:
         return Split(rows)
     except OctavoError as refusal:

@@ -3,21 +3,26 @@
 A new format is one file that makes a `Reader`, and one line in `octavo.formats.reading.READERS`.
 """
 
+from octavo.formats.companions_folder import write_companions
 from octavo.formats.errors import VolumeReadError
-from octavo.formats.finding import files_of, find_scans
-from octavo.formats.reading import READERS, Said, list_scans, name_scan, read_companions, read_volume
-from octavo.formats.writing import WRITERS, write_volume
+from octavo.formats.finding import files_of, files_read_for, find_scans
+from octavo.formats.reading import READERS, Said, companion_options, list_scans, name_scan, read_companions, read_volume
+from octavo.formats.writing import WRITERS, holds_companions, write_volume
 
 __all__ = [
     "READERS",
     "WRITERS",
     "Said",
     "VolumeReadError",
+    "companion_options",
     "files_of",
+    "files_read_for",
     "find_scans",
+    "holds_companions",
     "list_scans",
     "name_scan",
     "read_companions",
     "read_volume",
+    "write_companions",
     "write_volume",
 ]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from octavo.formats.dicom_companions import companions_of
 from octavo.formats.dicom_dataset import (
     Instance,
     NotBScansError,
@@ -21,10 +22,11 @@ from octavo.formats.dicom_dataset import (
     read_instance,
 )
 from octavo.formats.dicom_geometry import FramePlace, frame_places, laterality_of, offsets_mm, pattern_of, spacing_of
+from octavo.formats.dicom_own import own_geometry, with_own_geometry
 from octavo.formats.dicom_pixels import decode_pixels
 from octavo.formats.errors import VolumeReadError, refusing
 from octavo.formats.reader import Kind, Reader, ReadOptions, Scan
-from octavo.volume import Origin, ScanPattern, Source, Volume
+from octavo.volume import Laterality, Origin, ScanPattern, Source, Volume
 
 _NAMED_DICOM = {".dcm", ".dicom"}
 
@@ -104,7 +106,9 @@ def _scan(members: list[Instance]) -> Scan:
     first = members[0]
     frames = sum(instance.shape[0] for instance in members)
     label = f"series {first.series_number}: {frames} frames of {first.shape[1]} x {first.shape[2]}"
-    return Scan(label, first.kind, partial(_load, members))
+    eyes = {laterality_of(instance.header)[0] for instance in members}
+    eye = eyes.pop() if len(eyes) == 1 else Laterality.UNKNOWN
+    return Scan(label, first.kind, partial(_load, members), eye, partial(companions_of, first, eye))
 
 
 def _load(members: list[Instance]) -> Volume:
@@ -123,7 +127,7 @@ def _load(members: list[Instance]) -> Volume:
     if lines.runs_leftwards:
         values = np.ascontiguousarray(values[:, :, ::-1])
         notes += ("A-scans ran from right to left and were turned over to run from left to right",)
-    return Volume(
+    volume = Volume(
         values,
         spacing,
         laterality=laterality,
@@ -135,6 +139,7 @@ def _load(members: list[Instance]) -> Volume:
         source=Source(device=device_of(header)),
         notes=eye_notes + spacing_notes + lines.notes + notes,
     )
+    return with_own_geometry(volume, own_geometry(header) if len(members) == 1 else None)
 
 
 def _places(instance: Instance) -> list[FramePlace]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from octavo.formats.dicom_own import PRIVATE_TAGS
 from octavo.formats.errors import VolumeReadError
 from octavo.formats.limits import MAX_RATIO, check_size, is_bomb
 from octavo.formats.reader import Kind
@@ -34,6 +35,8 @@ _UNKNOWN_CLASS = "an unknown kind of object"
 # Everything else, patient and visit above all, is skipped while reading.
 _ELEMENTS = [
     *["SOPClassUID", "Modality", "Manufacturer", "ManufacturerModelName", "SeriesInstanceUID", "SeriesNumber"],
+    # compared with that of a photograph beside the image, and never shown
+    "StudyInstanceUID",
     *["InstanceNumber", "Laterality", "ImageLaterality", "AnatomicRegionSequence", "SharedFunctionalGroupsSequence"],
     *["PerFrameFunctionalGroupsSequence", "PixelSpacing", "SliceThickness", "SpacingBetweenSlices"],
     *["ImagePositionPatient", "ImageOrientationPatient", "OphthalmicFrameLocationSequence", "RescaleSlope"],
@@ -79,6 +82,7 @@ def read_dataset(path: Path, pixels: bool) -> "Dataset":
     """
     from pydicom import dcmread
     from pydicom.filereader import read_file_meta_info
+    from pydicom.tag import Tag
 
     if not is_dicom(path):
         raise VolumeReadError(
@@ -89,7 +93,8 @@ def read_dataset(path: Path, pixels: bool) -> "Dataset":
     source: Path | io.BytesIO = path
     if meta.get("TransferSyntaxUID") == _DEFLATED:
         source = io.BytesIO(_UNDEFLATED_BEGINNING + _inflated(path, int(meta.get("FileMetaInformationGroupLength", 0))))
-    return dcmread(source, stop_before_pixels=not pixels, specific_tags=list(_ELEMENTS))
+    tags = [*map(Tag, _ELEMENTS), *map(Tag, PRIVATE_TAGS)]
+    return dcmread(source, stop_before_pixels=not pixels, specific_tags=tags)
 
 
 def _inflated(path: Path, meta_bytes: int) -> bytes:

@@ -1,6 +1,7 @@
 """The pixels of a DICOM image, decoded after every size has been compared with what is there."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -73,6 +74,27 @@ def decode_pixels(members: Sequence[Instance]) -> tuple[Num[np.ndarray, "frame r
     if len({block.dtype for block in blocks}) > 1:
         raise VolumeReadError("frames hold samples of different types; wanted one; keep one series per folder")
     return (blocks[0] if len(blocks) == 1 else np.concatenate(blocks)), notes
+
+
+def decode_picture(path: Path) -> Num[np.ndarray, "row column *channel"]:
+    """Decode a photograph of one frame to grey, or to red, green and blue where they differ.
+
+    Raises:
+        VolumeReadError: If pixels are missing, cut short, of another size than stated, or undecodable.
+    """
+    dataset = read_dataset(path, pixels=True)
+    shape = (1, int(dataset.get("Rows", 0)), int(dataset.get("Columns", 0)))
+    decoder = _decoder_of(dataset)
+    if decoder in _FRAGILE:
+        _check_pixels(dataset, shape)
+        decoded = decode_apart([path], decoder, len(dataset.PixelData))[0]
+    else:
+        decoded = _decode_here(dataset, shape)
+    if int(dataset.get("SamplesPerPixel", 1)) == 1:
+        return _grey(dataset, decoded, shape)[0][0]
+    colours = decoded.reshape(*shape[1:], 3)
+    is_grey = (colours == colours[..., :1]).all()
+    return np.ascontiguousarray(colours[..., 0] if is_grey else colours)
 
 
 def _decoder_of(dataset: "Dataset") -> str:

@@ -1,10 +1,13 @@
 """What a reader refuses, and how anything that goes wrong while parsing becomes one sentence."""
 
+import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from octavo.errors import OctavoError
+
+_PARSERS = ("pydicom", "PIL", "PIL.TiffImagePlugin", "PIL.Image", "openjpeg", "pylibjpeg")
 
 
 class VolumeReadError(OctavoError):
@@ -20,7 +23,7 @@ def refusing(path: str, wanted: str) -> Iterator[None]:
     """Turn whatever goes wrong while parsing into one sentence that begins with the path.
 
     Readers say what they found in a `VolumeReadError` without the path; a parser's own exception is reported by its
-    type alone, because its words may quote the header. Warnings of the parsers are silenced for the same reason.
+    type alone, because its words may quote the header. Warnings and logs of the parsers are silenced for the same reason.
 
     Raises:
         VolumeReadError: For every exception that the block raises.
@@ -33,8 +36,7 @@ def refusing(path: str, wanted: str) -> Iterator[None]:
         may be cut short or damaged: copy or export it again
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet_parsers():
             yield
     except OctavoError as refusal:
         kind = type(refusal) if isinstance(refusal, VolumeReadError) else VolumeReadError
@@ -56,6 +58,22 @@ def refusing(path: str, wanted: str) -> Iterator[None]:
             f"{path}: cannot be parsed ({_kind_of(error)}); wanted {wanted}; "
             "the file may be cut short or damaged: copy or export it again"
         ) from error
+
+
+@contextmanager
+def quiet_parsers() -> Iterator[None]:
+    """Keep parsers from warning and from logging, for their words may quote the header."""
+    logs = [logging.getLogger(name) for name in _PARSERS]
+    before = [log.disabled for log in logs]
+    try:
+        for log in logs:
+            log.disabled = True
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for log, was in zip(logs, before, strict=True):
+            log.disabled = was
 
 
 def _kind_of(error: Exception) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from octavo.formats import image_folder
 from octavo.formats.errors import VolumeReadError, refusing
 from octavo.formats.reader import Reader
-from octavo.formats.reading import READERS, beginning_of, known_formats, list_scans, split_name
+from octavo.formats.reading import READERS, beginning_of, find_reader, known_formats, list_scans, split_name
 
 _MASK = re.compile(r"\.mask\.", re.IGNORECASE)
 
@@ -42,6 +42,20 @@ def files_of(scan: str | Path) -> list[Path]:
     with refusing(str(scan), "a scan"):
         reader = _reader_of(place) if place.is_dir() else None
         return [place] if reader is None else sorted(reader.parts(place))
+
+
+def files_read_for(scan: str | Path) -> list[Path]:
+    """Every file that reading a scan depends on: those it is made of, and those beside it that tell about it.
+
+    Where one of them changes, the scan must be read again. A folder stands for its own entry, not for what is in it.
+
+    Raises:
+        VolumeReadError: If there is no such scan, or its folder cannot be listed.
+    """
+    place, _ = split_name(scan, None)
+    reader = find_reader(place, shown=str(scan))
+    with refusing(str(scan), reader.about):
+        return [*files_of(scan), *sorted(reader.beside(place))]
 
 
 def _scans_under(folder: Path) -> list[str]:

@@ -73,6 +73,14 @@ def stated_shape(text: str) -> tuple[int, int, int]:
     return (shape[0], shape[1], shape[2])
 
 
+def stated_laterality(text: str) -> Laterality:
+    """The eye that the text names, unknown where it names none."""
+    try:
+        return Laterality(str(_parsed(text).get("laterality")))
+    except ValueError:
+        return Laterality.UNKNOWN
+
+
 def geometry_from_text(text: str, values: Num[np.ndarray, "bscan depth ascan"]) -> Volume:
     """Make the volume again from its voxels and what was written down.
 

@@ -5,6 +5,9 @@ The file is one header of 2048 bytes, the fundus image, and then each B-scan: a 
 
 Grey values are what the vendor shows: reflectivity cut to 0..1, its fourth root, times 255, kept as float32.
 Reflectivity beyond 1e30 marks A-scans without data; they become black, and a note counts them.
+
+The fundus image comes along, 8-bit samples behind the header, and so do the layer boundaries that stand in each B-scan's
+header. Layout HSF-OCT-103 says which boundary is which; in others only their numbers are known.
 """
 
 from collections.abc import Sequence
@@ -16,16 +19,21 @@ from typing import BinaryIO
 import numpy as np
 from jaxtyping import Float32
 
+from octavo.companions import Companions, EnFace, Picture
 from octavo.formats.errors import VolumeReadError
+from octavo.formats.heidelberg_layers import depth_or_unknown, known_surfaces, layer_name
 from octavo.formats.limits import check_size, read_exactly
 from octavo.formats.reader import Kind, Reader, ReadOptions, Scan
+from octavo.formats.reflectivity import grey_of_reflectivity
 from octavo.formats.scan_lines import ScanLines, read_scan_lines
 from octavo.volume import Laterality, Origin, ScanPattern, SlowAxis, Source, Spacing, Volume
 
 _MAGIC = b"HSF-OCT-"
+_NAMES_LAYERS = "HSF-OCT-103"
 _HEADER_BYTES = 2048
 _NO_DATA = 1e30
 _POSITION_ROUNDING_MM = 0.001
+_MOST_SURFACES = 64
 
 _FILE_FIELDS = np.dtype(
     [
@@ -58,7 +66,12 @@ class _Header:
     laterality: Laterality
     pattern: ScanPattern
     bscan_header_bytes: int
-    first_bscan: int
+    slo_shape: tuple[int, int]
+    slo_mm: tuple[float, float]
+
+    @property
+    def first_bscan(self) -> int:
+        return _HEADER_BYTES + self.slo_shape[0] * self.slo_shape[1]
 
     @property
     def stride(self) -> int:
@@ -75,7 +88,7 @@ def _scans(path: Path, options: ReadOptions) -> Sequence[Scan]:
         header = _read_header(file, size)
     bscans, depth, ascans = header.shape
     label = f"{bscans} B-scans of {depth} x {ascans}, {header.pattern}"
-    return [Scan(label, Kind.OCT, partial(_load, path, header))]
+    return [Scan(label, Kind.OCT, partial(_load, path, header), header.laterality, partial(_companions, path, header))]
 
 
 def _read_header(file: BinaryIO, file_bytes: int) -> _Header:
@@ -102,7 +115,8 @@ def _read_header(file: BinaryIO, file_bytes: int) -> _Header:
         laterality=Laterality.parse(bytes(record["position"]).decode("ascii", errors="replace")),
         pattern=_PATTERNS.get(int(record["pattern"]), ScanPattern.UNKNOWN),
         bscan_header_bytes=bscan_header_bytes,
-        first_bscan=_HEADER_BYTES + width * height,
+        slo_shape=(height, width),
+        slo_mm=(float(record["scale_slo"][1]), float(record["scale_slo"][0])),
     )
 
 
@@ -214,9 +228,56 @@ def _read_grey_values(file: BinaryIO, header: _Header) -> tuple[Float32[np.ndarr
             )
         no_data = samples > _NO_DATA
         empty += int(no_data.any(axis=0).sum())
-        reflectivity = np.where(no_data, np.float32(0), samples).clip(0, 1)
-        values[number] = np.sqrt(np.sqrt(reflectivity)) * np.float32(255)
+        reflectivity = np.where(no_data, np.float32(0), samples)
+        values[number] = grey_of_reflectivity(reflectivity)
     return values, empty
+
+
+def _companions(path: Path, header: _Header) -> Companions:
+    with path.open("rb") as file:
+        records = _read_bscan_headers(file, header)
+        turned = _pattern(header, records)[2].runs_leftwards
+        stored, notes = _read_surfaces(file, header, records)
+        pictures, notes_on_picture = _read_fundus_image(file, header)
+    is_named = header.version == _NAMES_LAYERS
+    depths = {
+        layer_name(number) if is_named else f"surface {number}": depth_or_unknown(values, header.shape[1])
+        for number, values in enumerate(stored)
+    }
+    return Companions(known_surfaces(depths, turned), pictures, notes + notes_on_picture)
+
+
+def _read_surfaces(
+    file: BinaryIO, header: _Header, records: np.ndarray
+) -> tuple[Float32[np.ndarray, "surface bscan ascan"], tuple[str, ...]]:
+    """The boundaries as stored; a B-scan that has fewer than others, or says impossible numbers, leaves gaps."""
+    bscans, _, ascans = header.shape
+    room = header.bscan_header_bytes - records["segmentation_offset"].astype(np.int64)
+    counts = records["segmentations"].astype(np.int64)
+    fits = (counts >= 0) & (counts <= _MOST_SURFACES) & (counts * ascans * 4 <= room)
+    fits &= records["segmentation_offset"] >= _BSCAN_FIELDS.itemsize
+    counts[~fits] = 0
+    stored = np.full((int(counts.max()), bscans, ascans), np.nan, np.float32)
+    for number in np.flatnonzero(counts):
+        file.seek(header.first_bscan + int(number) * header.stride + int(records["segmentation_offset"][number]))
+        lines = read_exactly(file, int(counts[number]) * ascans * 4, "layer boundaries")
+        stored[: counts[number], number] = np.frombuffer(lines, "<f4").reshape(-1, ascans)
+    wrong = int((~fits & (records["segmentations"] != 0)).sum())
+    notes = (f"the boundaries of {wrong} B-scans do not fit into their headers and were left out",) if wrong else ()
+    return stored, notes
+
+
+def _read_fundus_image(file: BinaryIO, header: _Header) -> tuple[tuple[EnFace, ...], tuple[str, ...]]:
+    rows, columns = header.slo_shape
+    if rows == 0 or columns == 0:
+        return (), ()
+    file.seek(_HEADER_BYTES)
+    values = np.frombuffer(read_exactly(file, rows * columns, "fundus image"), np.uint8).reshape(rows, columns)
+    if values.min() == values.max():
+        return (), ("the fundus image is empty and was left out",)
+    row_mm, column_mm = header.slo_mm
+    is_known = bool(np.isfinite(header.slo_mm).all()) and row_mm > 0 and column_mm > 0
+    return (EnFace(Picture.INFRARED, values, (row_mm, column_mm) if is_known else None),), ()
 
 
 READER = Reader(

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Num
 
 from octavo.formats.errors import VolumeReadError
 from octavo.formats.greyscale import bytes_per_pixel, grey_values
@@ -42,7 +43,7 @@ def _recognises(path: Path, _beginning: bytes) -> bool:
 _Numbered = list[tuple[int, Path]]
 
 
-def _pictures(folder: Path) -> list[Path]:
+def pictures_in(folder: Path) -> list[Path]:
     """The picture files of a folder, without hidden ones and without `eye.npz.png`, which only shows what `eye.npz` is."""
     return sorted(
         path
@@ -61,7 +62,7 @@ def _families(folder: Path) -> dict[str, _Numbered]:
     """
     by_template: dict[tuple[str, ...], list[tuple[list[int], Path]]] = defaultdict(list)
     spelled: dict[tuple[str, ...], list[str]] = {}
-    for path in _pictures(folder):
+    for path in pictures_in(folder):
         pieces = _NUMBER.split(path.stem)
         template = tuple(piece.casefold() for piece in pieces[::2])
         spelled.setdefault(template, pieces[::2])
@@ -95,6 +96,13 @@ def _parts(folder: Path) -> list[Path]:
     return [path for members in _families(folder).values() for _, path in members]
 
 
+def _beside(folder: Path) -> list[Path]:
+    """The exports in the folder above that may tell about this one, and the folders they might tell about instead."""
+    above = list(folder.resolve().parent.iterdir())
+    exports = [path for path in above if path.suffix.lower() == ".xml"]
+    return exports + [path for path in above if path.is_dir()] if exports else []
+
+
 def is_picture(path: Path) -> bool:
     """Whether a file is called as a picture is, and no multi-page TIFF, which is a volume of its own."""
     return path.suffix.lower() in _SUFFIXES and not _has_pages(path)
@@ -124,7 +132,7 @@ def _scans(path: Path, options: ReadOptions) -> Sequence[Scan]:
 
 def _load(folder: Path, family: str, members: _Numbered) -> Volume:
     _check_numbers(family, members)
-    values = _read_pictures([path for _, path in members])
+    values = read_pictures([path for _, path in members])
     volume = Volume(values, pattern=ScanPattern.RASTER, pattern_origin=Origin.ASSUMED)
     volume = _with_export_of(folder, members, volume)
     first, last = members[0][0], members[-1][0]
@@ -133,7 +141,7 @@ def _load(folder: Path, family: str, members: _Numbered) -> Volume:
             f"B-scans are numbered from {first} to {last}; nothing tells whether earlier ones are missing"
         )
     parts = set(_parts(folder))
-    unused = [path.name for path in _pictures(folder) if path not in parts and is_picture(path)]
+    unused = [path.name for path in pictures_in(folder) if path not in parts and is_picture(path)]
     if unused:
         volume = volume.with_note(f"pictures whose names do not count with others are not used: {_few(unused)}")
     return volume
@@ -171,7 +179,12 @@ def _check_numbers(family: str, members: _Numbered) -> None:
         )
 
 
-def _read_pictures(files: Sequence[Path]) -> np.ndarray:
+def read_pictures(files: Sequence[Path]) -> Num[np.ndarray, "bscan depth ascan"]:
+    """The grey values of pictures that are the B-scans of one scan, in the order of the files.
+
+    Raises:
+        VolumeReadError: If one is no complete grey picture, or they differ in size or type of samples.
+    """
     from PIL import Image
 
     pages: list[np.ndarray] = []
@@ -274,4 +287,5 @@ READER = Reader(
     recognises=_recognises,
     scans=_scans,
     parts=_parts,
+    beside=_beside,
 )

@@ -4,7 +4,8 @@ Headers are read before voxels, a compressed array is unpacked no further than i
 objects are never loaded.
 
 octavo's own archive holds two plain arrays: `values`, and `geometry`, a JSON text as bytes
-(`json.loads(bytes(archive["geometry"]))`).
+(`json.loads(bytes(archive["geometry"]))`). Where surfaces and pictures come with the scan they stand beside these; see
+`numpy_companions`.
 """
 
 import io
@@ -18,10 +19,19 @@ from typing import BinaryIO, Literal
 import numpy as np
 from jaxtyping import Num
 
+from octavo.companions import Companions
 from octavo.errors import unknown_name
 from octavo.formats.errors import VolumeReadError
-from octavo.formats.geometry_text import MAX_BYTES, geometry_from_text, geometry_to_text, is_geometry
+from octavo.formats.geometry_text import (
+    MAX_BYTES,
+    geometry_from_text,
+    geometry_to_text,
+    is_geometry,
+    stated_laterality,
+    stated_shape,
+)
 from octavo.formats.limits import ByteStream, check_size, expect_end, read_exactly
+from octavo.formats.numpy_companions import NO_COMPANIONS, companions_from_arrays, companions_to_arrays
 from octavo.formats.reader import Kind, Reader, ReadOptions, Scan
 from octavo.formats.stored_axes import axes_of, check_real_type, to_real_numbers, to_volume_axes
 from octavo.volume import AXES, Origin, ScanPattern, Volume
@@ -102,7 +112,15 @@ def _npz_scans(path: Path, options: ReadOptions) -> Sequence[Scan]:
                 "states its own axes (written by octavo), and others were given; wanted one of the two; drop --axes"
             )
         _check_member(headers["values"], members["values"].compress_size)
-        return [Scan(_describe(headers["values"]), Kind.IMAGE, partial(_load_own, path, headers["values"], text))]
+        return [
+            Scan(
+                _describe(headers["values"]),
+                Kind.IMAGE,
+                partial(_load_own, path, headers["values"], text),
+                laterality=stated_laterality(text),
+                companions=partial(_load_companions, path, stated_shape(text)),
+            )
+        ]
     if key is not None and key not in headers:
         raise VolumeReadError(unknown_name("an array of this archive", key, headers))
     chosen = [key] if key is not None else _likely_scans(headers)
@@ -199,13 +217,28 @@ def _describe(stored: _Stored) -> str:
     return f"{' x '.join(map(str, stored.shape))} {stored.dtype.name}"
 
 
-def write_npz(volume: Volume, file: BinaryIO) -> None:
-    """Write octavo's own archive: the voxels as they are, and all that is known about them.
+def _load_companions(path: Path, shape: tuple[int, int, int]) -> Companions:
+    with zipfile.ZipFile(path) as archive:
+        members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+
+        def array(name: str) -> Num[np.ndarray, "..."]:
+            with archive.open(members[name]) as member:
+                stored = _read_header(member)
+                check_real_type(stored.dtype)
+                check_size(stored.shape, stored.dtype.itemsize, members[name].compress_size)
+                return _read_values(member, stored)
+
+        return companions_from_arrays(members, array, shape)
+
+
+def write_npz(volume: Volume, file: BinaryIO, companions: Companions = NO_COMPANIONS) -> None:
+    """Write octavo's own archive: the voxels as they are, all that is known about them, and what comes with them.
 
     Nothing is compressed: it reads quickly, and a nearly empty volume cannot be mistaken for a decompression bomb.
     """
     geometry = np.frombuffer(geometry_to_text(volume).encode("ascii"), np.uint8)
-    np.savez(file, allow_pickle=False, values=volume.values, geometry=geometry)
+    beside = companions_to_arrays(companions)
+    np.savez(file, allow_pickle=False, values=volume.values, geometry=geometry, **beside)
 
 
 READER = Reader(

@@ -93,3 +93,5 @@ class Reader:
     """Which of the options `axes` and `key` mean something for this format."""
     parts: Callable[[Path], Collection[Path]] = _no_parts
     """The files that the scans of a folder are made of, where a folder can be of this format."""
+    beside: Callable[[Path], Collection[Path]] = _no_parts
+    """Other files and folders that reading the scan depends on, such as the voxels of a header or an export's own list."""

@@ -7,7 +7,24 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from octavo.companions import Companions
-from octavo.formats import dicom, heidelberg_vol, image_folder, nifti, numpy_file, tiff
+from octavo.formats import (
+    bioptigen_oct,
+    dicom,
+    heidelberg_e2e,
+    heidelberg_vol,
+    heidelberg_xml,
+    image_folder,
+    matlab,
+    metaimage,
+    nifti,
+    nrrd,
+    numpy_file,
+    octexplorer,
+    optovue_oct,
+    tiff,
+    topcon,
+    zeiss_img,
+)
 from octavo.formats.errors import VolumeReadError, refusing
 from octavo.formats.reader import Kind, Reader, ReadOptions, Scan
 from octavo.formats.stored_axes import parse_axes
@@ -19,8 +36,17 @@ READERS: dict[str, Reader] = {
         numpy_file.READER,
         nifti.READER,
         tiff.READER,
+        zeiss_img.READER,
         dicom.READER,
         heidelberg_vol.READER,
+        topcon.READER,
+        heidelberg_e2e.READER,
+        metaimage.READER,
+        nrrd.READER,
+        matlab.READER,
+        bioptigen_oct.READER,
+        optovue_oct.READER,
+        heidelberg_xml.READER,
         image_folder.READER,
     )
 }
@@ -45,6 +71,11 @@ class Said(TypedDict, total=False):
     region: Region | None
     pattern: ScanPattern | None
     said_of_all: frozenset[str]
+
+
+def companion_options(said: Said) -> dict[str, Any]:
+    """Of what a user says about a scan, that which `read_companions` needs too: which scan, and how it is stored."""
+    return {name: said[name] for name in ("scan", "axes", "key", "said_of_all") if name in said}
 
 
 def read_volume(
@@ -128,7 +159,14 @@ def list_scans(path: str | Path, *, axes: str | None = None, key: str | None = N
         return labels if scan is None else [labels[_choose(labels, scan) - 1]]
 
 
-def read_companions(path: str | Path, *, scan: int | None = None) -> Companions:
+def read_companions(
+    path: str | Path,
+    *,
+    scan: int | None = None,
+    axes: str | None = None,
+    key: str | None = None,
+    said_of_all: frozenset[str] = frozenset(),
+) -> Companions:
     """Read the layer surfaces and the pictures from the front that come with a scan.
 
     Their B-scans and A-scans are those of the volume that `read_volume` gives for the same path. A scan that comes alone
@@ -137,6 +175,9 @@ def read_companions(path: str | Path, *, scan: int | None = None) -> Companions:
     Args:
         path: A file or folder; `PATH#2` names the second scan of a file that holds several.
         scan: The same as `PATH#2`.
+        axes: As for `read_volume`.
+        key: As for `read_volume`.
+        said_of_all: As for `read_volume`.
 
     Raises:
         VolumeReadError: If the headers cannot be read, or several scans are there and none is named.
@@ -144,8 +185,10 @@ def read_companions(path: str | Path, *, scan: int | None = None) -> Companions:
     file, scan = split_name(path, scan)
     reader = find_reader(file, shown=str(path))
     with refusing(str(path), reader.about):
-        scans = reader.scans(file, ReadOptions())
-        return scans[_choose(scans, scan) - 1].companions()
+        scans = reader.scans(file, _options(reader, axes, key, said_of_all))
+        found = scans[_choose(scans, scan) - 1]
+        # the voxels are read only where surfaces lie beside the scan, to see that their size is its own
+        return octexplorer.with_surfaces_beside(found.companions(), file, lambda: found.load().shape, found.laterality)
 
 
 def name_scan(path: str | Path, scan: int | None) -> str:
@@ -184,6 +227,8 @@ def find_reader(file: Path, shown: str) -> Reader:
         for reader in READERS.values():
             if not is_folder and file.name.lower().endswith(reader.suffixes or (" ",)):
                 return reader
+        if octexplorer.is_octexplorer(beginning):
+            raise VolumeReadError(octexplorer.NO_SCAN)
         what = "folder of no known kind" if is_folder else "file of no known kind"
         raise VolumeReadError(f"{what}; wanted one of {known_formats()}; convert it, or name a scan inside it")
 
@@ -252,12 +297,22 @@ def _options(
     return ReadOptions(None if axes is None else parse_axes(axes), key, said_of_all)
 
 
+def eye_in_name(name: str) -> Laterality:
+    """The eye that a name says: an `OD` or `OS` that stands by itself; unknown where there is none, or both.
+
+    Example:
+        >>> eye_in_name("exam-12_OS.npy"), eye_in_name("OD_OS.npy"), eye_in_name("GOOD.npy")
+        (<Laterality.OS: 'OS'>, <Laterality.UNKNOWN: 'unknown'>, <Laterality.UNKNOWN: 'unknown'>)
+    """
+    named = {Laterality.parse(word) for word in _EYE_IN_NAME.findall(name)}
+    return named.pop() if len(named) == 1 else Laterality.UNKNOWN
+
+
 def _with_eye_from_name(volume: Volume, file: Path) -> Volume:
     """Take the eye from a file name such as `exam-12_OS.npy` where the file does not say."""
-    named = {Laterality.parse(word) for word in _EYE_IN_NAME.findall(file.name)}
-    if len(named) != 1:
+    eye = eye_in_name(file.name)
+    if eye is Laterality.UNKNOWN:
         return volume
-    eye = named.pop()
     if volume.laterality is Laterality.UNKNOWN:
         return dataclasses.replace(volume, laterality=eye, laterality_origin=Origin.DERIVED)
     if volume.laterality is not eye:

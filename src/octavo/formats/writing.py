@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from octavo.companions import Companions
 from octavo.errors import OctavoError, unknown_name
 from octavo.files import atomic_writer
+from octavo.formats.dicom_writer import write_dicom
 from octavo.formats.nifti_writer import write_nifti, write_nifti_gz
 from octavo.formats.numpy_file import write_npz
 from octavo.formats.tiff import write_tiff
@@ -19,18 +21,32 @@ class Writer:
 
     suffixes: tuple[str, ...]
     write: Callable[[Volume, BinaryIO], None]
+    write_with: Callable[[Volume, BinaryIO, Companions], None] | None = None
+    """How a scan is written with its surfaces and pictures, where the format holds them."""
 
 
 WRITERS: dict[str, Writer] = {
-    "numpy": Writer((".npz",), write_npz),
+    "numpy": Writer((".npz",), write_npz, write_npz),
     "nifti-gz": Writer((".nii.gz",), write_nifti_gz),
     "nifti": Writer((".nii",), write_nifti),
     "tiff": Writer((".tif", ".tiff"), write_tiff),
+    "dicom": Writer((".dcm",), write_dicom),
 }
 """Every format that can be written."""
 
 
-def write_volume(volume: Volume, path: str | Path, *, overwrite: bool = False) -> Path:
+def holds_companions(path: str | Path) -> bool:
+    """Whether the format that a name asks for keeps surfaces and pictures with the scan.
+
+    Raises:
+        OctavoError: If the ending is not known.
+    """
+    return _writer_of(Path(path)).write_with is not None
+
+
+def write_volume(
+    volume: Volume, path: str | Path, companions: Companions | None = None, *, overwrite: bool = False
+) -> Path:
     """Write a scan in the format that the name's ending asks for, geometry included.
 
     The file appears whole or not at all.
@@ -38,6 +54,7 @@ def write_volume(volume: Volume, path: str | Path, *, overwrite: bool = False) -
     Args:
         volume: The scan; what is known about it is kept, whichever format is chosen.
         path: Where to; the ending chooses the format.
+        companions: What comes with the scan; kept where the format holds it (see `holds_companions`).
         overwrite: Whether a file that is there already may be replaced.
 
     Returns:
@@ -64,7 +81,10 @@ def write_volume(volume: Volume, path: str | Path, *, overwrite: bool = False) -
         raise OctavoError(f"{path}: is there already; wanted a new name; pass --overwrite to replace it")
     try:
         with atomic_writer(path) as file:
-            writer.write(volume, file)
+            if writer.write_with is not None and companions is not None:
+                writer.write_with(volume, file, companions)
+            else:
+                writer.write(volume, file)
     except OctavoError as refusal:
         raise OctavoError(f"{path}: {refusal}") from None
     except OSError as error:

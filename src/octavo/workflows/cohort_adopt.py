@@ -1,15 +1,30 @@
 """Make a manifest from a folder laid out in a known way."""
 
 import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from octavo.cohorts.adapters import ADAPTERS, LeftOut
+from octavo.cohorts.adapters import ADAPTERS, AdoptionOptions, LeftOut
+from octavo.cohorts.exam import LateralityConflictError
 from octavo.cohorts.manifest import write_manifest
 from octavo.errors import OctavoError, unknown_name
+from octavo.formats.errors import VolumeReadError
+from octavo.formats.header_eye import header_laterality
+from octavo.formats.reading import eye_in_name, find_reader, split_name
+from octavo.volume import Laterality
+from octavo.workflows.cohort_check import PROGRESS_SECONDS, progress_log
 
 LISTED = 20
 """How many files of a kind the text names before it counts the rest."""
+
+PATHS = ("path", "mask", "photograph")
+"""Columns that lead to files."""
+
+_CONFLICTS_SHOWN = 5
+# pictures have no header that could name an eye, and data sets hold a hundred thousand of them
+_WITHOUT_HEADER = frozenset({".bmp", ".jpg", ".jpeg", ".png"})
 
 
 @dataclass(frozen=True)
@@ -20,7 +35,7 @@ class AdoptedCohort:
         manifest: The file that was written.
         exams: How many rows it has.
         patients: How many patients, 0 where the layout does not name them.
-        positive: How many rows have label 1.
+        labels: How many rows have each label; those without one under the empty text.
         left_out: Files that became no row.
         notes: What whoever uses the manifest should know.
     """
@@ -28,22 +43,24 @@ class AdoptedCohort:
     manifest: Path
     exams: int
     patients: int
-    positive: int
+    labels: Mapping[str, int]
     left_out: tuple[LeftOut, ...]
     notes: tuple[str, ...]
 
     @property
+    def positive(self) -> int:
+        """How many rows have label 1."""
+        return self.labels.get("1", 0)
+
+    @property
     def has_failures(self) -> bool:
-        """Whether anything but texts and hidden files was left out."""
+        """Whether anything was left out that somebody may miss."""
         return any(not item.is_expected for item in self.left_out)
 
     def describe(self) -> str:
         """The same for people."""
         whose = f"{self.patients} patients" if self.patients else "patients unknown"
-        lines = [
-            f"{self.manifest}: {self.exams} exams ({self.positive} with label 1, {self.exams - self.positive} with "
-            f"label 0), {whose}"
-        ]
+        lines = [f"{self.manifest}: {self.exams} exams ({self._counted_labels()}), {whose}"]
         lines += [f"note: {note}" for note in self.notes]
         if self.left_out:
             lines.append(f"left out: {len(self.left_out)}")
@@ -54,42 +71,127 @@ class AdoptedCohort:
                 lines.append(f"  and {len(ordered) - LISTED} more")
         return "\n".join(lines)
 
+    def _counted_labels(self) -> str:
+        named = {label: count for label, count in sorted(self.labels.items()) if label not in {"", "0", "1"}}
+        counted = [f"{count} {label}" for label, count in named.items()]
+        if not named:
+            counted = [f"{self.labels.get(label, 0)} with label {label}" for label in ("1", "0")]
+        return ", ".join([*counted, *([f"{self.labels['']} without label"] if self.labels.get("") else [])])
+
 
 def adopt_cohort(
-    name: str, root: Path, out: Path, *, patient_pattern: str | None = None, overwrite: bool = False
+    name: str, root: Path, out: Path, *, options: AdoptionOptions | None = None, overwrite: bool = False
 ) -> AdoptedCohort:
     """Write the manifest of a folder laid out as one of `ADAPTERS` expects.
 
     Scans below the manifest's folder are named relative to it, so that both can be moved together; others by their
-    whole path.
+    whole path. Before anything is written, the eye that the layout says is compared with the names of the files and
+    with their headers.
 
     Args:
         name: Which layout.
         root: The folder.
         out: The manifest to write.
-        patient_pattern: A regular expression with one group that finds the patient in a path relative to the root, for
-            layouts that do not name patients.
+        options: What the user says of the folder.
         overwrite: Whether a manifest that is there may be replaced.
 
     Raises:
         OctavoError: If the layout is unknown, the folder does not fit it, or the manifest cannot be written.
+        LateralityConflictError: If two different eyes are said of one scan.
     """
     if name not in ADAPTERS:
         raise OctavoError(unknown_name("a layout that can be adopted", name, ADAPTERS))
     if out.exists() and not overwrite:
         raise OctavoError(f"{out}: exists already; choose another --out, or pass --overwrite")
-    adoption = ADAPTERS[name].adopt(root, patient_pattern)
+    adapter = ADAPTERS[name]
+    adoption = adapter.adopt(root, options or AdoptionOptions())
+    require_one_eye(adoption.rows, root, progress=progress_log(PROGRESS_SECONDS))
     folder = Path(os.path.abspath(out)).parent
-    rows = [{**row, "path": _path_in_manifest(row["path"], folder)} for row in adoption.rows]
+    rows = [_with_paths(row, folder) for row in adoption.rows]
     write_manifest(rows, out, overwrite=overwrite)
+    terms = [f"terms of the data set: {adapter.licence}; read them where it was published"] if adapter.licence else []
     return AdoptedCohort(
         manifest=out,
         exams=len(rows),
         patients=len({row["patient_id"] for row in rows} - {""}),
-        positive=sum(row["label"] == "1" for row in rows),
+        labels=Counter(row["label"] for row in rows),
         left_out=adoption.left_out,
-        notes=adoption.notes,
+        notes=(*adoption.notes, *unread_formats(adoption.rows), *terms),
     )
+
+
+def require_one_eye(
+    rows: Sequence[Mapping[str, str]], root: Path, progress: Callable[[int, int], None] | None = None
+) -> None:
+    """Compare, scan by scan, the eye that the layout says, the one in its names and the one in its header.
+
+    A left eye taken for a right one trains and predicts without complaint. Scans that cannot be opened are passed
+    over: reading them says why.
+
+    Args:
+        rows: Rows as adapters make them.
+        root: The folder that was adopted; only names below it are asked.
+        progress: Called with the number of scans asked and their total after each one.
+
+    Raises:
+        LateralityConflictError: If two different eyes are said of one scan; every word is shown.
+    """
+    conflicts = []
+    for done, row in enumerate(rows, 1):
+        said = list(_words(row, root))
+        if len({eye for _, eye in said}) > 1:
+            words = " and ".join(f"{who} {eye}" for who, eye in said)
+            conflicts.append(f"{_below(Path(row['path']), root)}: {words}")
+        if progress is not None:
+            progress(done, len(rows))
+    if conflicts:
+        shown = "; ".join(conflicts[:_CONFLICTS_SHOWN])
+        more = f"; and {len(conflicts) - _CONFLICTS_SHOWN} more" if len(conflicts) > _CONFLICTS_SHOWN else ""
+        raise LateralityConflictError(
+            f"{len(conflicts)} of {len(rows)} scans are said to be of both eyes ({shown}{more}); wanted one eye each; "
+            "correct whichever is wrong, or take the files out; nothing was written"
+        )
+
+
+def unread_formats(rows: Sequence[Mapping[str, str]]) -> Iterator[str]:
+    """Say which kinds of files no reader knows, asking the first of each kind.
+
+    Example:
+        >>> list(unread_formats([{"path": __file__}]))
+        ['1 of 1 scans are .py files, which octavo does not read: convert them before they are used']
+    """
+    kinds: dict[str, list[Path]] = {}
+    for row in rows:
+        file, _ = split_name(row["path"], None)
+        kinds.setdefault("folder" if file.is_dir() else file.suffix.lower(), []).append(file)
+    for kind, files in kinds.items():
+        try:
+            find_reader(files[0], shown=files[0].name)
+        except VolumeReadError:
+            what = "folders" if kind == "folder" else f"{kind} files" if kind else "files without an ending"
+            yield (
+                f"{len(files)} of {len(rows)} scans are {what}, which octavo does not read: convert them before they are "
+                "used"
+            )
+
+
+def _words(row: Mapping[str, str], root: Path) -> Iterator[tuple[str, Laterality]]:
+    """Who says which eye; whoever says none is left out."""
+    file, _ = split_name(row["path"], None)
+    relative = _below(file, root)
+    said = [("the layout says", Laterality.parse(row["laterality"]))]
+    said += [(f"the name {part} says", eye_in_name(part)) for part in relative.parts]
+    if file.suffix.lower() not in _WITHOUT_HEADER or file.is_dir():
+        said.append(("the header says", header_laterality(row["path"], key=row.get("key") or None)))
+    yield from ((who, eye) for who, eye in said if eye is not Laterality.UNKNOWN)
+
+
+def _below(file: Path, root: Path) -> Path:
+    return file.relative_to(root) if file.is_relative_to(root) else Path(file.name)
+
+
+def _with_paths(row: Mapping[str, str], folder: Path) -> dict[str, str]:
+    return {**row, **{name: _path_in_manifest(row[name], folder) for name in PATHS if row.get(name)}}
 
 
 def _path_in_manifest(path: str, folder: Path) -> str:

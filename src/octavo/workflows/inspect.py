@@ -1,29 +1,17 @@
 """Say what a scan is: size, millimetres, eye, pattern, direction, and how each is known."""
 
 import dataclasses
-import io
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import Unpack
 
-import numpy as np
-from jaxtyping import Num, UInt8
-
+from octavo.companions import Companions
+from octavo.figures.preview import draw_preview
 from octavo.files import write_bytes
-from octavo.formats import Said, VolumeReadError, find_scans, read_volume
-from octavo.volume import Origin, ScanPattern, SlowAxis, Spacing, Volume
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-_PANEL_PX = 512
-_GAP_PX = 12
-_CAPTION_PX = 24
-_PAPER_GREY = 32
-_INK_GREY = 224
-_MOST_STRETCHED = 3.0
+from octavo.formats import Said, VolumeReadError, companion_options, find_scans, read_companions, read_volume
+from octavo.volume import Origin, Spacing, Volume
 
 
 @dataclass(frozen=True)
@@ -50,6 +38,7 @@ class Inspection:
     region: str = "unknown"
     region_origin: Origin = Origin.UNKNOWN
     notes: tuple[str, ...] = ()
+    companions: str = ""
     preview: str | None = None
 
 
@@ -60,8 +49,8 @@ def inspect_scans(
 
     Args:
         paths: Files, and folders: one that is a scan itself counts as one, any other is searched.
-        preview: A folder for one picture per scan: the middle B-scan and the mean along depth. Pictures there that have
-            the same name are replaced.
+        preview: A folder for one picture per scan: the middle B-scan with its surfaces, the mean along depth, and the
+            pictures that come with the scan. Pictures there that have the same name are replaced.
         said: What the user says about all of these scans; the keyword arguments of `read_volume`.
 
     Returns:
@@ -83,9 +72,12 @@ def inspect_scans(
             inspections.append(Inspection(path=path, refusal=str(refusal)))
             continue
         inspection = inspect_volume(volume)
+        companions, notes = _companions(path, said)
+        told = "; ".join(filter(None, (companions.describe(), *companions.notes, *notes)))
+        inspection = dataclasses.replace(inspection, companions=told)
         if preview is not None:
             picture = preview / _picture_name(path, taken)
-            write_bytes(picture, draw_preview(volume))
+            write_bytes(picture, draw_preview(volume, companions))
             inspection = dataclasses.replace(inspection, preview=str(picture))
         inspections.append(inspection)
     return inspections
@@ -123,6 +115,7 @@ def describe(inspection: Inspection) -> str:
     """An inspection for people: one fact a line.
 
     Example:
+        >>> import numpy as np
         >>> volume = Volume(np.arange(24.0).reshape(2, 4, 3), Spacing(depth=0.004))
         >>> print(describe(inspect_volume(volume)))  # doctest: +NORMALIZE_WHITESPACE
         <BLANKLINE>
@@ -150,6 +143,7 @@ def describe(inspection: Inspection) -> str:
         ("pattern", _word(inspection.pattern, inspection.pattern_origin)),
         ("slow axis", _word(inspection.slow_axis, inspection.slow_axis_origin)),
         ("region", _word(inspection.region, inspection.region_origin)),
+        ("comes with", inspection.companions),
         *(("note", note) for note in inspection.notes),
         ("preview", inspection.preview or ""),
     ]
@@ -195,6 +189,14 @@ def _every_scan(paths: Sequence[str | Path]) -> Iterator[str | VolumeReadError]:
             yield refusal
 
 
+def _companions(path: str, said: Said) -> tuple[Companions, tuple[str, ...]]:
+    """What comes with a scan; where that cannot be read, the scan has been read all the same."""
+    try:
+        return read_companions(path, **companion_options(said)), ()
+    except VolumeReadError as refusal:
+        return Companions(), (f"what comes with the scan cannot be read: {refusal}",)
+
+
 def _picture_name(path: str, taken: set[str]) -> str:
     stem = Path(path).name.replace("#", "-")
     name, number = stem, 2
@@ -202,63 +204,3 @@ def _picture_name(path: str, taken: set[str]) -> str:
         name, number = f"{stem}-{number}", number + 1
     taken.add(name)
     return f"{name}.png"
-
-
-def draw_preview(volume: Volume) -> bytes:
-    """Draw the middle B-scan, and beside it the mean along depth, as a PNG.
-
-    Both are drawn to the same scale in millimetres where these are known. A raster that starts inferior is turned so
-    that superior is up; patterns that fill no area have no picture from above.
-    """
-    from PIL import Image, ImageDraw, ImageFont
-
-    middle = volume.shape[0] // 2
-    panels = [(f"B-scan {middle + 1} of {volume.shape[0]}", volume.values[middle], (1, 2))]
-    if volume.shape[0] > 1 and volume.pattern in {ScanPattern.RASTER, ScanPattern.UNKNOWN}:
-        title, from_above = _from_above(volume)
-        panels.append((title, from_above, (0, 2)))
-    pictures = [(_title(volume, title, axes), _panel(volume, values, axes)) for title, values, axes in panels]
-    width = sum(picture.width + _GAP_PX for _, picture in pictures) + _GAP_PX
-    height = max(picture.height for _, picture in pictures) + _CAPTION_PX + 2 * _GAP_PX
-    canvas = Image.new("L", (width, height), _PAPER_GREY)
-    pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(13)
-    left = _GAP_PX
-    for title, picture in pictures:
-        canvas.paste(picture, (left, _GAP_PX))
-        pen.text((left, _GAP_PX + picture.height + 4), title, fill=_INK_GREY, font=font)
-        left += picture.width + _GAP_PX
-    stream = io.BytesIO()
-    canvas.save(stream, format="PNG")
-    return stream.getvalue()
-
-
-def _from_above(volume: Volume) -> tuple[str, Num[np.ndarray, "bscan ascan"]]:
-    mean = volume.values.mean(axis=1, dtype=np.float32)
-    if volume.slow_axis is SlowAxis.INFERIOR_TO_SUPERIOR:
-        return "mean along depth, superior up", mean[::-1]
-    if volume.slow_axis is SlowAxis.SUPERIOR_TO_INFERIOR:
-        return "mean along depth, superior up", mean
-    return "mean along depth, first B-scan up", mean
-
-
-def _title(volume: Volume, title: str, axes: tuple[int, int]) -> str:
-    sizes = [volume.spacing_mm.values_mm[axis] for axis in axes]
-    return f"{title}, proportions unknown" if None in sizes else title
-
-
-def _panel(volume: Volume, values: Num[np.ndarray, "row column"], axes: tuple[int, int]) -> "Image":
-    from PIL import Image
-
-    row_mm, column_mm = (volume.spacing_mm.values_mm[axis] for axis in axes)
-    rows, columns = values.shape
-    stretch = min(max(rows / columns, 1 / _MOST_STRETCHED), _MOST_STRETCHED)
-    if row_mm is not None and column_mm is not None:
-        stretch = (rows * row_mm) / (columns * column_mm)
-    height = min(max(round(_PANEL_PX * stretch), 8), int(_MOST_STRETCHED * _PANEL_PX))
-    return Image.fromarray(_grey(values)).resize((_PANEL_PX, height), Image.Resampling.BILINEAR)
-
-
-def _grey(values: Num[np.ndarray, "row column"]) -> UInt8[np.ndarray, "row column"]:
-    low, high = np.percentile(values, [0.5, 99.5])
-    scaled = (values.astype(np.float64) - low) / max(float(high - low), 1e-12)
-    return (scaled.clip(0, 1) * 255).astype(np.uint8)

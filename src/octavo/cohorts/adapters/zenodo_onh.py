@@ -1,7 +1,7 @@
 """OCT volumes for glaucoma detection (Zenodo 1481223): cubes of the optic nerve head, everything else in their names.
 
-Maetschke et al., "A feature agnostic approach for glaucoma detection in OCT volumes", PLoS ONE 2019. The cubes are
-6 x 6 x 2 mm and were shipped at 64 x 128 x 64 (B-scans, depth, A-scans) as bytes; left eyes are not mirrored.
+Maetschke et al., "A feature agnostic approach for glaucoma detection in OCT volumes", PLoS ONE 2019. The cubes are 6
+x 6 x 2 mm and were shipped at 64 x 128 x 64 (B-scans, depth, A-scans) as bytes; left eyes are not mirrored.
 """
 
 import datetime
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from octavo.cohorts.adapters.adoption import Adapter, Adoption, LeftOut, files_below
+from octavo.cohorts.adapters.adoption import Adapter, Adoption, AdoptionOptions, LeftOut, files_below
 from octavo.errors import OctavoError
 
 SHAPE = (64, 128, 64)
@@ -23,12 +23,7 @@ _ZIP = b"PK"
 _NAME = re.compile(r"(?P<label>[^-]+)-(?P<patient>\d+)-(?P<date>\d{4}-\d{2}-\d{2})-(?P<eye>[^-]+)\.npy")
 
 
-def _adopt(root: Path, patient_pattern: str | None) -> Adoption:
-    if patient_pattern is not None:
-        raise OctavoError(
-            "--patient-pattern was given and the names of zenodo-onh hold the patient; wanted one of the two; leave it "
-            "out"
-        )
+def _adopt(root: Path, options: AdoptionOptions) -> Adoption:
     rows, left_out, unread, resized = [], [], 0, 0
     for path in files_below(root):
         relative = path.relative_to(root)
@@ -125,5 +120,6 @@ def _nothing_fits(root: Path, left_out: list[LeftOut]) -> str:
 ZENODO_ONH = Adapter(
     name="zenodo-onh",
     layout="ROOT/{Normal,POAG}-PATIENT-YYYY-MM-DD-{OD,OS}.npy, 64 x 128 x 64, of the optic nerve head (Zenodo 1481223)",
-    adopt=_adopt,
+    make_rows=_adopt,
+    licence="CC BY 4.0, as far as is known",
 )

@@ -1,0 +1,97 @@
+"""What may show a name although every attribute is clean: pixels, documents, comments beside compressed frames."""
+
+import struct
+
+import pytest
+from pydicom import dcmread
+from pydicom.uid import JPEGBaseline8Bit
+
+from formats.written_scans import ENCAPSULATED_PDF, OPT, eye, opt_dataset, write_dicom
+from octavo.formats import VolumeReadError, read_volume
+from octavo.formats.dicom_deidentification import deidentify_file
+from octavo.formats.dicom_markings import blank_comments
+from octavo.formats.dicom_profile import Profile
+from octavo.formats.dicom_pseudonyms import Pseudonyms
+from octavo.formats.errors import refusing
+
+
+def cleaned(path, **options):
+    with refusing(str(path), "a DICOM file"):
+        found = deidentify_file(path, Pseudonyms(bytes(32)), Profile(), **options)
+    target = path.with_name("clean.dcm")
+    target.write_bytes(found.content)
+    return target
+
+
+def test_comments_in_compressed_pixels_are_blanked_and_pixels_stay(tmp_path):
+    path = write_dicom(tmp_path / "eye.dcm", opt_dataset(eye(2, 40, 48)), JPEGBaseline8Bit)
+    dataset = dcmread(path)
+    before = read_volume(path).values
+    said = b"\xff\xfe" + struct.pack(">H", 10) + b"Doe^Jane" + b"\xff\xe1" + struct.pack(">H", 8) + b"ExJane"
+    at = dataset.PixelData.index(b"\xff\xd8") + 2
+    (length,) = struct.unpack_from("<L", dataset.PixelData, at - 6)
+    grown = dataset.PixelData[: at - 6] + struct.pack("<L", length + len(said)) + dataset.PixelData[at - 2 : at]
+    dataset.PixelData = grown + said + dataset.PixelData[at:]
+    dataset.save_as(path)
+    assert b"Doe^Jane" in path.read_bytes()
+
+    clean = cleaned(path)
+
+    assert b"Jane" not in clean.read_bytes()
+    assert (read_volume(clean).values == before).all()
+
+
+def test_torn_compressed_pixels_are_left_as_they_are():
+    item = struct.pack("<HHL", 0xFFFE, 0xE000, 400)
+    for torn in (
+        b"",
+        b"abc",
+        item,
+        item + b"\xff\xd8\xff\xfe\x40",
+        item + b"\xff\xd8\xff\xfe\x00\x00\xff",
+        b"\xff\xd8",
+    ):
+        assert len(blank_comments(torn)) == len(torn)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"SOPClassUID": ENCAPSULATED_PDF}, "is a report or a document, whose text cannot be cleaned"),
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.88.33"}, "is a report or a document"),
+        ({"EncapsulatedDocument": b"%PDF"}, "is a report or a document"),
+        ({"SOPClassUID": "1.2.840.10008.1.3.10"}, "is a directory of other files"),
+        ({"BurnedInAnnotation": "YES"}, "says that text is burned into its pixels"),
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.7", "BurnedInAnnotation": "NO"}, "is a picture of a screen"),
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.7.4"}, "is a picture of a screen"),
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.77.1.5.1"}, "is a photograph that does not say"),
+        ({"SOPInstanceUID": ""}, "names no instance"),
+        ({"PixelData": None}, "is an image without pixels"),
+    ],
+)
+def test_what_cannot_be_cleaned_is_refused(tmp_path, changes, says):
+    dataset = opt_dataset(eye())
+    for name, value in changes.items():
+        if value is None:
+            del dataset[name]
+        else:
+            setattr(dataset, name, value)
+    path = tmp_path / "eye.dcm"
+    dataset.save_as(path)
+
+    with pytest.raises(VolumeReadError, match=says):
+        cleaned(path)
+
+
+def test_whoever_looked_may_accept_pixels_but_no_document(tmp_path):
+    for kind, burned in (("1.2.840.10008.5.1.4.1.1.77.1.5.1", None), ("1.2.840.10008.5.1.4.1.1.7", None), (OPT, "YES")):
+        dataset = opt_dataset(eye(), sop_class=kind)
+        if burned:
+            dataset.BurnedInAnnotation = burned
+        assert cleaned(write_dicom(tmp_path / "eye.dcm", dataset), accept_burned_in=True).exists()
+    photograph = opt_dataset(eye(), sop_class="1.2.840.10008.5.1.4.1.1.77.1.5.1")
+    photograph.BurnedInAnnotation = "NO"
+    assert cleaned(write_dicom(tmp_path / "eye.dcm", photograph)).exists()
+    document = write_dicom(tmp_path / "eye.dcm", opt_dataset(eye(), sop_class=ENCAPSULATED_PDF))
+    with pytest.raises(VolumeReadError, match="is a report or a document"):
+        cleaned(document, accept_burned_in=True)

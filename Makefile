@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test quick faults fuzz lint clean
+.PHONY: setup demo test quick faults fuzz lint tools clean
 
 setup: $(READY)
 
@@ -24,9 +24,16 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# programs that some tests ask and pip does not bring; a test that misses one says so and is skipped
+tools:
+	@command -v dciodvfy >/dev/null || { \
+	  test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get -qq update >/dev/null 2>&1 \
+	    && apt-get -qq install -y --no-install-recommends dicom3tools >/dev/null 2>&1; } \
+	  || echo "dicom3tools is not installed and may not be: written DICOM files are not checked by dciodvfy"
+
 # two workers with one thread each: threads that wait for one another cost more than they give
 test: export OMP_NUM_THREADS = 1
-test: lint
+test: lint tools
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 quick: export OMP_NUM_THREADS = 1
@@ -36,7 +43,15 @@ quick: $(READY)
 faults: $(READY)
 	OCTAVO_KILLS=20 $(BIN)/python -m pytest -q tests/training/test_kills.py
 
+# the table of docs/fuzzing.md; fails if a single mutant gives anything but a sentence or a plausible volume
+fuzz: export OMP_NUM_THREADS = 1
 fuzz: $(READY)
+	$(BIN)/python benchmarks/fuzz.py --mutants 2000
+	$(BIN)/python -m pytest -q tests/formats/test_bombs.py
+
+# the same mutants without samples and companions, as `make test` attacks with fewer of them
+fuzz-tests: export OMP_NUM_THREADS = 1
+fuzz-tests: $(READY)
 	OCTAVO_MUTANTS=2000 $(BIN)/python -m pytest -q -n 2 tests/formats/test_reader_fuzz.py
 
 clean:

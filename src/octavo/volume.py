@@ -199,6 +199,17 @@ class Source:
     """Manufacturer and model where the file tells."""
 
 
+def is_constant(values: Num[np.ndarray, "*shape"]) -> bool:
+    """Whether all samples are the same, as where an export failed.
+
+    Example:
+        >>> is_constant(np.zeros((2, 3))), is_constant(np.arange(6.0))
+        (True, False)
+    """
+    # a scan varies already in its first samples but one, so that hardly any is looked at as a whole
+    return not (values[:1] != values.flat[0]).any() and not (values != values.flat[0]).any()
+
+
 @dataclass(frozen=True, eq=False)
 class Volume:
     """A scan: values with named axes, and for each thing around them what is known and how.

@@ -1,6 +1,7 @@
 """What every adapter keeps, on a miniature tree of its layout."""
 
 import inspect
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ import trees
 
 from octavo.cohorts.adapters import ADAPTERS, AdoptionOptions
 from octavo.cohorts.adapters.covariates import NAMES
+from octavo.cohorts.check import check_cohort
+from octavo.cohorts.exam import read_exam
 from octavo.cohorts.manifest import OPTIONAL, REQUIRED, read_manifest
 from octavo.errors import OctavoError
 from octavo.formats import VolumeReadError, files_of
@@ -37,6 +40,29 @@ TREES = {
 """A tree of every layout that has scans, and options that give it labels 0 and 1."""
 
 WITHOUT_PATIENTS = {"gamma", "oimhs"}
+
+SHAPES = {
+    "adni": (3, 4, 5),
+    "ai-cnet3d-folders": (2, 3, 4),
+    "ai-readi": (4, 12, 16),
+    "bids": (3, 4, 5),
+    "class-folders": (2, 3, 4),
+    "csv": (2, 3, 4),
+    "duke-amd": (3, 5, 7),
+    "fairvision": (2, 3, 4),
+    "gamma": (11, 6, 4),
+    "harvard-gf": (2, 3, 4),
+    "kermany": (1, 6, 4),
+    "oasis-1": (2, 3, 4),
+    "oasis-3": (3, 4, 5),
+    "octa-500": (3, 6, 4),
+    "octdl": (1, 6, 4),
+    "ohsu-ad": (2, 3, 4),
+    "oimhs": (3, 4, 512),
+    "paired": (3, 6, 4),
+    "zenodo-onh": (64, 128, 64),
+}
+"""B-scans, depth and A-scans of every scan in the trees."""
 
 
 @pytest.fixture(params=sorted(TREES))
@@ -116,6 +142,27 @@ def test_the_manifest_is_read_as_any_other(layout, tmp_path):
     assert str(root) not in out.read_text(), "paths below the manifest are written relative to it"
     if name != "oimhs":
         assert set(cohort.labels.tolist()) == {0, 1}
+
+
+def test_every_row_is_read(layout, tmp_path):
+    name, root, options = layout
+    if name == "octa-500":
+        # the scan with the published number of B-scans has the published size in two of its pictures only
+        shutil.rmtree(root / "OCTA_3mm")
+    adopted = adopt_cohort(name, root, tmp_path / "cohort.csv", options=options)
+    cohort = read_manifest(
+        tmp_path / "cohort.csv",
+        each_row_its_own_patient=name in WITHOUT_PATIENTS,
+        require_labels=not options.unlabelled,
+    )
+
+    check = check_cohort(cohort)
+
+    assert check.exams == check.readable == adopted.exams > 0, check.faults
+    kinds = {finding.kind for finding in (*check.faults, *check.warnings)}
+    assert not kinds & {"missing", "unreadable", "laterality-conflict", "constant", "mask"}
+    assert {read_exam(exam).shape for exam in cohort.exams} == {SHAPES[name]}
+    assert not any("does not read" in note for note in adopted.notes)
 
 
 @pytest.mark.parametrize("name", sorted(ADAPTERS))

@@ -308,13 +308,35 @@ def test_oimhs_has_no_labels_and_people_only_with_its_sheet(tmp_path):
     assert "all eyes of this data set have a macular hole" in refusal("oimhs", root)
     adoption = adopt("oimhs", root, unlabelled=True)
     assert [row["patient_id"] for row in adoption.rows] == ["", ""]
-    assert any("in colour" in note for note in adoption.notes)
+    assert {row["key"] for row in adoption.rows} == {"left"}
+    assert any("in colours: the column key says left" in note for note in adoption.notes)
     sheet = trees.oimhs_sheet(tmp_path / "sheet.csv")
     rows = adopt("oimhs", root, unlabelled=True, table=sheet).rows
     assert [(row["patient_id"], row["laterality"], row["sex"], row["age"]) for row in rows] == [
         ("P1", "OD", "F", "64"),
         ("P1", "OS", "F", "64"),
     ]
+
+
+def test_oimhs_eyes_without_the_published_halves_are_left_out(tmp_path):
+    root = trees.oimhs(tmp_path / "root")
+    for k in range(1, 4):
+        trees.picture(root / "Images" / "2" / f"{k}.png", (4, 1000))
+    trees.picture_with_segmentation(root / "Images" / "3" / "1.png")
+    adoption = adopt("oimhs", root, unlabelled=True)
+    assert list(rows_of(adoption)) == ["1"]
+    assert left_out(adoption) == {
+        "Images/2": "its pictures are 1000 columns wide; wanted 1024, of which the left 512 are the B-scan",
+        "Images/3": "holds a single numbered picture, and no raster",
+    }
+    for k in range(1, 4):
+        trees.text(root / "Images" / "1" / f"{k}.png", "no picture")
+    assert list(rows_of(adopt("oimhs", root, unlabelled=True))) == ["1"], "reading it says what is wrong"
+    for k in range(1, 4):
+        trees.picture(root / "Images" / "1" / f"{k}.png")
+    assert "holds no eye of numbered pictures (Images/1: its pictures are 4 columns wide" in refusal(
+        "oimhs", root, unlabelled=True
+    )
 
 
 # --- single B-scans

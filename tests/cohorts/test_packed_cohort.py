@@ -1,11 +1,15 @@
 import dataclasses
+import http.server
 import json
 import shutil
+import threading
+from functools import partial
 
 import numpy as np
 import pytest
 
 from octavo.cohorts.choice import CohortChoice
+from octavo.cohorts.dataset import PreparedExams, evaluation_batches
 from octavo.cohorts.manifest import read_manifest, write_manifest
 from octavo.cohorts.packed_cohort import read_packed_cohort
 from octavo.cohorts.parts import divide
@@ -81,6 +85,26 @@ def test_it_is_divided_as_the_manifest_is_and_needs_no_scan(manifest, packed, tm
         np.testing.assert_array_equal(one.values(), other.values())
         assert (one.facts, one.warnings, one.flips) == (other.facts, other.warnings, other.flips)
     assert not (tmp_path / "unused").exists()
+
+
+def test_it_trains_from_an_address(packed, tmp_path):
+    handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(packed))
+    handler.log_message = lambda *told: None
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        choice = CohortChoice(f"http://127.0.0.1:{server.server_address[1]}")
+        told = {"split": None, "fractions": (0.5, 0.25, 0.25), "seed": 3}
+        far = divide(choice.read(), choice.source(tmp_path, SIZE), **told)
+        near = CohortChoice(str(packed))
+        here = divide(near.read(), near.source(tmp_path, SIZE), **told)
+        batches = [list(evaluation_batches(PreparedExams(parts.train), 3, workers=2)) for parts in (far, here)]
+        server.shutdown()
+
+    assert far.voxels_hash == here.voxels_hash
+    assert choice.place == choice.cohort
+    for one, other in zip(*batches, strict=True):
+        assert one["exam_id"] == other["exam_id"]
+        assert (one["volume"] == other["volume"]).all()
 
 
 def test_packing_again_reads_nothing_and_changes_nothing(manifest, packed, monkeypatch):

@@ -7,6 +7,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from formats.written_scans import eye as bscans
+from formats.written_scans import opt_dataset, write_dicom
+
 
 def array(path: Path, shape: tuple[int, ...] = (2, 3, 4), seed: int = 0) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -24,9 +27,16 @@ def archive(path: Path, **arrays: object) -> Path:
 def picture(path: Path, size: tuple[int, int] = (6, 4), level: int = 0) -> Path:
     """A grey picture of rows x columns that is not all the same."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    rows, columns = size
-    values = (np.arange(rows * columns).reshape(rows, columns) * 3 + level) % 251
+    values = (np.arange(np.prod(size)).reshape(size) * 3 + level) % 251
     Image.fromarray(values.astype(np.uint8)).save(path)
+    return path
+
+
+def picture_with_segmentation(path: Path, level: int = 0) -> Path:
+    """A grey B-scan of 512 columns, and right of it as many columns of colours."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    grey = ((np.add.outer(np.arange(4) * 7, np.arange(512)) + level) % 251).astype(np.uint8)
+    Image.fromarray(np.hstack([np.dstack([grey] * 3), np.dstack([grey // 64 * 80, 255 - grey, grey * 0])])).save(path)
     return path
 
 
@@ -44,8 +54,8 @@ def analyze(header: Path) -> Path:
     import nibabel
 
     header.parent.mkdir(parents=True, exist_ok=True)
-    values = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
-    nibabel.AnalyzeImage(values, np.eye(4)).to_filename(str(header.with_suffix(".img")))
+    image = nibabel.AnalyzeImage(np.arange(24, dtype=np.uint8).reshape(2, 3, 4), np.eye(4))
+    image.to_filename(str(header.with_suffix(".img")))
     header.with_suffix(".mat").unlink(missing_ok=True)
     return header
 
@@ -197,26 +207,21 @@ def octa_500(root: Path) -> Path:
     names = ("ID", "Sex", "OS/OD", "Age", "Disease")
     six = [(10001, "M", "OD", 61, "NORMAL"), (10002, "F", "OS", 47, "AMD")]
     workbook(root / "OCTA_6mm" / "Text labels.xlsx", [dict(zip(names, row, strict=True)) for row in six])
-    three = dict(zip(names, (10301, "F", "OS", 33, "NORMAL"), strict=True))
-    workbook(root / "OCTA_3mm" / "Text labels.xlsx", [three])
+    workbook(root / "OCTA_3mm" / "Text labels.xlsx", [dict(zip(names, (10301, "F", "OS", 33, "NORMAL"), strict=True))])
     return root
 
 
 def ai_readi(root: Path) -> Path:
-    """The DICOM files are written by whoever needs them; here they are names with a few bytes."""
     home = "retinal_oct/structural_oct"
+    disc = f"{home}/heidelberg_spectralis/1001/1001_spectralis_onh_rc_hr_oct_oct_l_1.3.6.1.dcm"
     scans = [
-        (
-            "1001",
-            f"{home}/heidelberg_spectralis/1001/1001_spectralis_onh_rc_hr_oct_oct_l_1.3.6.1.dcm",
-            "L",
-            "Optic Disc",
-        ),
+        ("1001", disc, "L", "Optic Disc"),
         ("1001", f"{home}/topcon_maestro2/1001/1001_maestro2_macula_6x6_oct_r_1.2.4.dcm", "R_", "Macula"),
         ("1002", f"{home}/topcon_maestro2/1002/1002_maestro2_3d_wide_oct_l_1.2.5.dcm", "L_", "Macula, Optic Disc"),
     ]
-    for _, path, _, _ in scans:
-        text(root / path, "DICM")
+    for _, path, eye, _ in scans:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        write_dicom(root / path, opt_dataset(bscans(), laterality=eye[0]))
     table(
         root / "retinal_oct" / "manifest.tsv",
         [
@@ -247,7 +252,7 @@ def duke_amd(root: Path) -> Path:
 def oimhs(root: Path) -> Path:
     for eye in ("1", "2"):
         for k in range(1, 4):
-            picture(root / "Images" / eye / f"{k}.png", level=k)
+            picture_with_segmentation(root / "Images" / eye / f"{k}.png", level=10 * k + int(eye))
     return root
 
 

@@ -69,7 +69,7 @@ def test_depths_of_nought_or_outside_the_scan_and_na_are_not_known(tmp_path):
     assert found.notes == ("3 depths of 0 or outside the scan are taken for nothing found",)
 
 
-@pytest.mark.parametrize("name", ["", "Jane Doe, born 1950-01-02; 4711", "x" * 60])
+@pytest.mark.parametrize("name", ["", "Jane Doe, born 1950-01-02; 4711", "JaneDoe", "ILM (Doe)", "x" * 60])
 def test_a_name_that_is_no_name_of_a_surface_becomes_a_number(tmp_path, name):
     (tmp_path / "a.xml").write_text(surfaces_xml({name: planted(SHAPE)["ILM (ILM)"]}, SHAPE))
 

@@ -256,7 +256,7 @@ def test_half_of_another_pair_is_refused(tmp_path):
     (tmp_path / "brain.img").write_bytes(bytes(100))
     (tmp_path / "brain.hdr").write_bytes(bytes(348))
 
-    with pytest.raises(VolumeReadError, match=r"has a \.hdr beside it .*; wanted a Zeiss export; convert the pair"):
+    with pytest.raises(VolumeReadError, match=r"has a \.hdr beside it .*; wanted a Zeiss export by itself"):
         read_volume(tmp_path / "brain.img")
 
 

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from octavo.errors import OctavoError
-from octavo.transforms import percentile_range, to_unit_range
+from octavo.transforms import count_levels, percentile_range, to_levels, to_unit_range
 from octavo.volume import Source, Spacing, Volume
 
 
@@ -42,3 +42,42 @@ def test_limits_without_a_range_are_refused(limits):
         to_unit_range(volume, limits)
     with pytest.raises(OctavoError, match="the scan: grey values"):
         to_unit_range(Volume(volume.values), limits)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+@pytest.mark.parametrize("size", [1, 2, 7, 1000, 4001])
+def test_percentiles_from_counts_are_those_from_an_order(dtype, size):
+    values = np.random.default_rng(size).integers(0, np.iinfo(dtype).max, (1, 1, size), dtype=dtype, endpoint=True)
+
+    got = percentile_range(Volume(values), 0.5, 99.5)
+
+    np.testing.assert_allclose(got, np.percentile(values, [0.5, 99.5]), rtol=1e-12, atol=1e-9)
+
+
+@pytest.mark.parametrize("shape", [(3, 5, 7), (2, 4, 6)])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_levels_are_counted_as_bincount_counts(dtype, shape):
+    values = np.random.default_rng(1).integers(0, 250, shape).astype(dtype)
+
+    np.testing.assert_array_equal(count_levels(values), np.bincount(values.ravel(), minlength=np.iinfo(dtype).max + 1))
+    turned = values[::-1, :, ::-1]
+    np.testing.assert_array_equal(count_levels(turned), count_levels(values))
+
+
+def test_of_a_large_scan_a_million_samples_tell_the_limits():
+    values = np.random.default_rng(2).gamma(2, 30, (64, 256, 128)).clip(0, 255).astype(np.uint8)
+
+    got = percentile_range(Volume(values))
+
+    np.testing.assert_allclose(got, np.percentile(values, [0.5, 99.5]), atol=1.0)
+
+
+@pytest.mark.parametrize("white", [255, 65535])
+def test_levels_are_the_unit_range_in_whole_numbers(white):
+    values = np.random.default_rng(3).normal(100, 60, (4, 5, 6)).astype(np.float32)
+    unit = to_unit_range(Volume(values), (20.0, 180.0)).values
+
+    levels = to_levels(values.copy(), (20.0, 180.0), white)
+
+    assert levels.dtype == (np.uint8 if white == 255 else np.uint16)
+    np.testing.assert_allclose(levels / white, unit, atol=0.501 / white)

@@ -14,7 +14,7 @@ from formats.written_scans import eye, opt_dataset, write_dicom, write_series
 from octavo.cli import main
 from octavo.errors import OctavoError
 from octavo.formats import read_volume
-from octavo.formats.dicom_profile import Dates
+from octavo.privacy.profile import Dates
 from octavo.workflows.deidentify import deidentify_files
 
 

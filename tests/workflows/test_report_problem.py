@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from formats.test_skeleton import FILES, found_in
 from formats.written_scans import eye
 from octavo.cli import main
 from octavo.workflows.report_problem import report_problem
+from privacy.test_skeleton import FILES, found_in
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -62,6 +62,8 @@ def _bar() -> Iterator[Callable[[int, int], None]]:
     """A progress bar where somebody watches, silence where the output goes to a file."""
     from tqdm import tqdm
 
+    # a bar that is watched by a thread would keep processes from being copied
+    tqdm.monitor_interval = 0
     with tqdm(unit="scan", disable=not sys.stderr.isatty(), leave=False) as bar:
 
         def tell(done: int, total: int) -> None:

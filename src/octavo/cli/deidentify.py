@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from octavo.formats.dicom_profile import Dates
+from octavo.privacy.profile import Dates
 from octavo.workflows.deidentify import deidentify_files
 
 

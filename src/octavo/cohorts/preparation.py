@@ -20,8 +20,8 @@ from octavo.anatomy import (
     to_right_eye,
 )
 from octavo.errors import ScanUnsuitableError
-from octavo.transforms import Window, percentile_range, resample, resample_values, to_unit_range
-from octavo.volume import Frame, Volume
+from octavo.transforms import Window, percentile_range, resample_values, resampled_spacing, to_levels
+from octavo.volume import Frame, Volume, is_constant
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Preparation:
             ScanUnsuitableError: If the network was not made for such a scan.
         """
         self.require(volume)
-        if volume.values.min() == volume.values.max():
+        if is_constant(volume.values):
             raise ScanUnsuitableError(
                 f"all grey values are {volume.values.flat[0]:g}; wanted a scan with contrast; check the export"
             )
@@ -109,10 +109,9 @@ class Preparation:
         oriented = to_right_eye(volume)
         warnings = () if volume.frame is Frame.RIGHT_EYE else oriented.notes[len(volume.notes) :]
         limits = self._limits(volume)
-        scaled = to_unit_range(resample(oriented, self.size), limits)
-        kind = np.uint8 if self.bits == 8 else np.uint16
-        values = np.rint(scaled.values * np.float32(np.iinfo(kind).max)).astype(kind)
-        return Prepared(scaled.with_values(values), flips, volume.shape, warnings)
+        values = to_levels(resample_values(oriented.values, self.size), limits, 255 if self.bits == 8 else 65535)
+        spacing = resampled_spacing(oriented, self.size)
+        return Prepared(oriented.with_values(values, spacing), flips, volume.shape, warnings)
 
     def _limits(self, volume: Volume) -> tuple[float, float]:
         if self.intensity == "stored":

@@ -7,7 +7,10 @@ the same.
 """
 
 import hashlib
+import importlib
 import json
+import sys
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -267,8 +270,12 @@ class Preparer:
 
 
 def _pool(jobs: int) -> ProcessPoolExecutor:
-    # started anew, because a copy of a process with threads may hang
-    return ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_one_thread)
+    """A pool of processes: copies of this one, or started anew where a copy might hang because threads run here."""
+    is_alone = threading.active_count() == 1 and "torch" not in sys.modules and sys.platform == "linux"
+    if is_alone:
+        # loaded before the copies are made, so that it is loaded once
+        importlib.import_module("zarr")
+    return ProcessPoolExecutor(jobs, mp_context=get_context("fork" if is_alone else "spawn"), initializer=_one_thread)
 
 
 def _one_thread() -> None:

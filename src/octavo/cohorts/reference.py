@@ -12,6 +12,7 @@ import numpy as np
 from octavo.anatomy import to_right_eye
 from octavo.cohorts.preparation import Prepared, white_of
 from octavo.errors import OctavoError
+from octavo.transforms import count_levels
 from octavo.volume import AXES, Volume
 
 OUTSIDE = "outside what this model learnt from"
@@ -48,7 +49,7 @@ class ScanFacts:
             for count, spacing in zip(volume.shape, volume.spacing_mm.values_mm, strict=True)
         ]
         white = white_of(prepared.values)
-        histogram = np.bincount(prepared.values.ravel(), minlength=white + 1) / prepared.values.size
+        histogram = count_levels(prepared.values) / prepared.values.size
         levels = np.arange(white + 1) / white
         mean = float(histogram @ levels)
         deviation = float(np.sqrt(histogram @ (levels - mean) ** 2))

@@ -23,6 +23,7 @@ import numpy as np
 from jaxtyping import UInt
 
 from octavo.errors import OctavoError
+from octavo.files import write_json
 from octavo.volume import AXES
 
 FORMAT = 1
@@ -130,6 +131,8 @@ class Store:
                 fill_value=0,
                 attributes=dict(facts),
                 dimension_names=AXES,
+                # one file beside the description, and no folder for each axis
+                chunk_key_encoding={"name": "default", "separator": "."},
                 config={"write_empty_chunks": True},
             )
             array[...] = voxels
@@ -187,8 +190,6 @@ class Store:
 
     def write_cohort(self, content: Mapping[str, Any]) -> None:
         """Put the description of a packed cohort into the store."""
-        from octavo.files import write_json
-
         write_json(self._begun() / _COHORT, content)
 
     def read_cohort(self) -> dict[str, Any]:
@@ -232,12 +233,10 @@ class Store:
                 f"{self.address}: is an address; wanted a folder to write to; copy the folder there later"
             )
         folder = Path(self.address)
-        if not (folder / "zarr.json").exists():
-            import zarr
-
-            folder.mkdir(parents=True, exist_ok=True)
-            zarr.open_group(str(folder), mode="a", attributes={_MARK: FORMAT})
-            zarr.open_group(str(folder / _EXAMS), mode="a")
+        for group, told in ((folder / _EXAMS, {}), (folder, {_MARK: FORMAT})):
+            # several processes may begin a store at once: each writes the same, whole
+            if not (group / "zarr.json").exists():
+                write_json(group / "zarr.json", {"zarr_format": 3, "node_type": "group", "attributes": told})
         return folder
 
     def _voxels_of(self, key: str) -> StoredVoxels:
@@ -266,7 +265,7 @@ class Store:
 
 def _chunk(folder: str, key: str) -> Path:
     """The one chunk of an exam, by Zarr's own naming."""
-    return Path(folder, _EXAMS, key, "c", "0", "0", "0")
+    return Path(folder, _EXAMS, key, "c.0.0.0")
 
 
 def described(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,13 +2,14 @@
 
 import io
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from octavo.formats.dicom_own import PRIVATE_TAGS
 from octavo.formats.errors import VolumeReadError
-from octavo.formats.limits import MAX_RATIO, check_size, is_bomb
+from octavo.formats.limits import MAX_RATIO, ByteStream, check_size, is_bomb
 from octavo.formats.reader import Kind
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ _MARK_AT = 128
 _MARK = b"DICM"
 _GROUP_LENGTH_BYTES = 12
 _CHUNK_BYTES = 2**20
+_ITEMS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
+_MOST_ITEMS = 2**15
+_LONGEST_HEADER = 2**22
 # What a file of plain little-endian elements begins with: 128 bytes, the mark, and the transfer syntax.
 _UNDEFLATED_BEGINNING = bytes(_MARK_AT) + _MARK + b"\x02\x00\x10\x00UI\x14\x00" + b"1.2.840.10008.1.2.1\0"
 
@@ -93,29 +97,60 @@ def read_dataset(path: Path, pixels: bool) -> "Dataset":
     source: Path | io.BytesIO = path
     if meta.get("TransferSyntaxUID") == _DEFLATED:
         source = io.BytesIO(_UNDEFLATED_BEGINNING + _inflated(path, int(meta.get("FileMetaInformationGroupLength", 0))))
+        _refuse_many_items(source)
+        source.seek(0)
+    else:
+        with path.open("rb") as file:
+            _refuse_many_items(file)
     tags = [*map(Tag, _ELEMENTS), *map(Tag, PRIVATE_TAGS)]
     return dcmread(source, stop_before_pixels=not pixels, specific_tags=tags)
+
+
+def _refuse_many_items(file: ByteStream) -> None:
+    """Refuse a header of more items than any scan has, before each of them becomes an object.
+
+    Items are counted by their mark in the first four megabytes, which is more than headers take, and on from there as
+    long as every further megabyte holds some.
+    """
+    items = position = 0
+    while content := file.read(_CHUNK_BYTES):
+        here = max(content.count(mark) for mark in _ITEMS)
+        items += here
+        position += len(content)
+        if items > _MOST_ITEMS:
+            raise VolumeReadError(
+                f"holds more than {_MOST_ITEMS} items of sequences; wanted an image; the file is damaged or hostile: "
+                "export it again"
+            )
+        if position > _LONGEST_HEADER and not here:
+            return
 
 
 def _inflated(path: Path, meta_bytes: int) -> bytes:
     """The deflated part of a file, unpacked in small steps and no further than the limits."""
     stored = path.stat().st_size
+    total = 0
+    # counted before anything is kept, so that a bomb takes no memory
+    for piece in _inflating(path, meta_bytes):
+        total += len(piece)
+        if is_bomb(total, stored):
+            raise VolumeReadError(
+                f"{stored} deflated bytes expand beyond {total}; wanted at most {MAX_RATIO} times as many; "
+                "store the file without deflation"
+            )
+    return b"".join(_inflating(path, meta_bytes))
+
+
+def _inflating(path: Path, meta_bytes: int) -> Iterator[bytes]:
     inflate = zlib.decompressobj(-zlib.MAX_WBITS)
-    content = bytearray()
     with path.open("rb") as file:
         file.seek(_MARK_AT + len(_MARK) + _GROUP_LENGTH_BYTES + meta_bytes)
         waiting = file.read(_CHUNK_BYTES)
         while waiting and not inflate.eof:
-            content += inflate.decompress(waiting, _CHUNK_BYTES)
-            if is_bomb(len(content), stored):
-                raise VolumeReadError(
-                    f"{stored} deflated bytes expand beyond {len(content)}; wanted at most {MAX_RATIO} times as many; "
-                    "store the file without deflation"
-                )
+            yield inflate.decompress(waiting, _CHUNK_BYTES)
             waiting = inflate.unconsumed_tail or file.read(_CHUNK_BYTES)
     if not inflate.eof:
         raise VolumeReadError("deflated data end too early; wanted all of them; the file is cut short: copy it again")
-    return bytes(content)
 
 
 def read_instance(path: Path) -> Instance:

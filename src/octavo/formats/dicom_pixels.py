@@ -129,9 +129,11 @@ def _check_pixels(dataset: "Dataset", shape: tuple[int, int, int]) -> None:
         )
     is_grey = samples == 1 and photometric in _GREY
     if bits not in {8, 16, 32} or not (is_grey or (samples == 3 and photometric in _COLOUR)):
+        # what stands there in the place of a known word may be anything, a name among it
+        meaning = photometric if photometric in {*_GREY, *_COLOUR, "PALETTE COLOR"} else "something else"
         raise VolumeReadError(
-            f"stores {samples} samples of {bits} bits per pixel as {photometric[:16] or 'nothing'}; wanted grey values "
-            "of 8, 16 or 32 bits; export it as grey"
+            f"stores {samples} samples of {bits} bits per pixel as {meaning}; wanted grey values of 8, 16 or 32 bits; "
+            "export it as grey"
         )
     got = len(dataset.PixelData)
     needed = check_size((*shape, samples), bits // 8, got)

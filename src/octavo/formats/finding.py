@@ -3,7 +3,8 @@
 import re
 from pathlib import Path
 
-from octavo.formats import image_folder
+from octavo.formats import image_folder, picture
+from octavo.formats.analyze import is_voxels_of_pair
 from octavo.formats.errors import VolumeReadError, refusing
 from octavo.formats.reader import Reader
 from octavo.formats.reading import READERS, beginning_of, find_reader, known_formats, list_scans, split_name
@@ -17,7 +18,8 @@ def find_scans(path: str | Path) -> list[str]:
     A file, a folder that is itself a scan, and a name that does not exist come back as they are. A folder of pictures or
     of DICOM frames that also holds other scans comes back as one scan among them. Files whose names end as scans' do are
     listed even where their content is none, and so are links that lead nowhere and what is neither file nor folder: they
-    are reported and not passed over. Files called `NAME.mask.npz` (or `.nii`, ...) are truth masks and no scans.
+    are reported and not passed over. Files called `NAME.mask.npz` (or `.nii`, ...) are truth masks and no scans. Nor is a
+    picture that stands alone: it may be a photograph, a preview or an overview, and is read only where it is named.
 
     Raises:
         VolumeReadError: If a folder holds nothing that looks like a scan.
@@ -28,7 +30,7 @@ def find_scans(path: str | Path) -> list[str]:
             return [str(path)]
         found = _scans_under(folder)
         if not found:
-            raise VolumeReadError(f"folder holds no scan; wanted one of {known_formats()}; check the path")
+            raise VolumeReadError(f"folder holds no scan; wanted one of {known_formats()}; {_cure(folder)}")
         return found
 
 
@@ -56,6 +58,13 @@ def files_read_for(scan: str | Path) -> list[Path]:
     reader = find_reader(place, shown=str(scan))
     with refusing(str(scan), reader.about):
         return [*files_of(scan), *sorted(reader.beside(place))]
+
+
+def _cure(folder: Path) -> str:
+    """What to do where nothing was found: pictures are not searched for, and whoever has only these is told so."""
+    if any(entry.name.lower().endswith(picture.READER.suffixes) for entry in folder.rglob("*")):
+        return "name each picture that is a B-scan by itself, here or in a manifest"
+    return "check the path"
 
 
 def _scans_under(folder: Path) -> list[str]:
@@ -101,18 +110,25 @@ def _looks_like_scan(entry: Path, reader_of_folder: Reader | None) -> bool:
     # An overview beside numbered B-scans is no scan; the volume's notes name it.
     if reader_of_folder is image_folder.READER and image_folder.is_picture(entry):
         return False
+    if is_voxels_of_pair(entry):
+        return False
     return entry.name.lower().endswith(_suffixes()) or _is_known(entry)
 
 
 def _suffixes() -> tuple[str, ...]:
-    return tuple(suffix for reader in READERS.values() for suffix in reader.suffixes)
+    return tuple(suffix for reader in _searched() for suffix in reader.suffixes)
+
+
+def _searched() -> list[Reader]:
+    """The formats whose files are scans wherever they lie."""
+    return [reader for reader in READERS.values() if reader is not picture.READER]
 
 
 def _is_known(file: Path) -> bool:
     try:
         with refusing(str(file), "a scan"):
             beginning = beginning_of(file)
-            return bool(beginning) and any(reader.recognises(file, beginning) for reader in READERS.values())
+            return bool(beginning) and any(reader.recognises(file, beginning) for reader in _searched())
     except VolumeReadError:
         return True
 

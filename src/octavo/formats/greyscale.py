@@ -6,9 +6,15 @@ import numpy as np
 from jaxtyping import Num, Shaped
 
 from octavo.formats.errors import VolumeReadError
+from octavo.formats.reader import ReadOptions
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+LEFT = "left"
+"""The key that asks for the left half of each picture."""
+
+LEFT_NOTE = "only the left half of each picture is read, as the key 'left' says"
 
 _GREY_MODES = {"L": 1, "I;16": 2, "I;16L": 2, "I;16B": 2, "I": 4, "F": 4}
 _CONVERTED_MODES = {"1": "L", "P": "RGBA", "LA": "RGBA", "PA": "RGBA", "RGB": "RGB", "RGBA": "RGBA"}
@@ -63,3 +69,33 @@ def grey_of_channels(channels: Shaped[np.ndarray, "depth ascan channel"]) -> Num
     if channels.shape[-1] > 3 and np.unique(channels[..., 3]).size > 1:
         raise VolumeReadError("is partly transparent; wanted plain grey B-scans; export them without overlays")
     return np.ascontiguousarray(red)
+
+
+def wants_left_half(options: ReadOptions) -> bool:
+    """Whether only the left half of each picture is asked for: some data sets store a B-scan beside its segmentation.
+
+    Raises:
+        VolumeReadError: If another key was given, of which pictures have none.
+    """
+    if options.key == LEFT:
+        return True
+    if options.binds("key"):
+        raise VolumeReadError(
+            f"is read from pictures, which hold no arrays, and key {options.key!r} was given; wanted {LEFT!r}, for the "
+            "left half of each picture, or none; drop --key"
+        )
+    return False
+
+
+def left_half(image: "Image") -> "Image":
+    """The left half of a page, as it is stored.
+
+    Raises:
+        VolumeReadError: If the page has no two halves of one size.
+    """
+    if image.width % 2:
+        raise VolumeReadError(
+            f"is {image.width} columns wide, and its left half was asked for; wanted two halves of one size; "
+            "cut the B-scan out yourself, or drop --key"
+        )
+    return image.crop((0, 0, image.width // 2, image.height))

@@ -20,6 +20,7 @@ _MAX_BYTES = 64 * 2**20
 _MAX_DEPTH = 64
 _MOST_IMAGES = 2**14
 _MOST_ELEMENTS = 2**18
+_MOST_ATTRIBUTES = 2**17
 _LONGEST_WORD = 260
 _LONGEST_ARRAY = 2**21
 _NUMBERS = ("Width", "Height", "ScaleX", "ScaleY")
@@ -270,8 +271,13 @@ def _gather(path: Path, with_layers: bool = False) -> _Gathering:
     parser.EndElementHandler = met.end
     parser.CharacterDataHandler = met.characters
     parser.StartDoctypeDeclHandler = _refuse_document_type
+    content = path.read_bytes()
+    if content.count(b"=") > _MOST_ATTRIBUTES:
+        raise VolumeReadError(
+            f"export file holds more than {_MOST_ATTRIBUTES} attributes; wanted a Heidelberg XML; export again"
+        )
     try:
-        parser.Parse(path.read_bytes(), True)
+        parser.Parse(content, True)
     except (expat.ExpatError, ValueError) as error:
         if isinstance(error, VolumeReadError):
             raise

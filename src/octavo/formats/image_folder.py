@@ -3,7 +3,7 @@
 Pictures whose names differ in one number, capitals aside, are one scan, in the order of that number; a note names the
 pictures that belong to none. A missing or doubled number is refused, because a lost B-scan is a wrong volume that looks
 right. Where a Heidelberg export file lies beside the pictures of one scan, or above one such folder, and lists just as many
-B-scans of just that size, it gives millimetres, eye and direction.
+B-scans of just that size, it gives millimetres, eye and direction. The key `left` asks for the left half of each picture.
 """
 
 import dataclasses
@@ -18,13 +18,13 @@ import numpy as np
 from jaxtyping import Num
 
 from octavo.formats.errors import VolumeReadError
-from octavo.formats.greyscale import bytes_per_pixel, grey_values
+from octavo.formats.greyscale import LEFT_NOTE, bytes_per_pixel, grey_values, left_half, wants_left_half
 from octavo.formats.heyex_export import HeyexExport, read_heyex_export
 from octavo.formats.limits import check_size
 from octavo.formats.reader import Kind, Reader, ReadOptions, Scan
 from octavo.formats.scan_lines import read_scan_lines
-from octavo.formats.tiff_directory import count_pages
-from octavo.volume import Origin, ScanPattern, Source, Spacing, Volume
+from octavo.formats.tiff_directory import count_pages, has_pages
+from octavo.volume import Laterality, Origin, ScanPattern, Source, Spacing, Volume
 
 _SUFFIXES = {".bmp", ".jpg", ".jpeg", ".png", ".tif", ".tiff"}
 _TIFF_SUFFIXES = {".tif", ".tiff"}
@@ -109,31 +109,49 @@ def is_picture(path: Path) -> bool:
 
 
 def _has_pages(path: Path) -> bool:
-    if path.suffix.lower() not in _TIFF_SUFFIXES:
-        return False
-    from PIL import Image, UnidentifiedImageError
-
     try:
-        with Image.open(path, formats=_PICTURE_FORMATS) as image:
-            return int(getattr(image, "n_frames", 1)) > 1
-    except (OSError, UnidentifiedImageError, SyntaxError):
+        return path.suffix.lower() in _TIFF_SUFFIXES and has_pages(path)
+    except OSError:
         return False
 
 
 def _scans(path: Path, options: ReadOptions) -> Sequence[Scan]:
+    is_left = wants_left_half(options)
     families = _families(path)
     if not families:
         raise VolumeReadError("folder holds no numbered B-scans; wanted 1.png, 2.png, ...; name a scan in it instead")
     return [
-        Scan(f"{name}: {len(members)} B-scans", Kind.OCT, partial(_load, path, name, members))
+        Scan(
+            f"{name}: {len(members)} B-scans",
+            Kind.OCT,
+            partial(_load, path, name, members, is_left),
+            _stated_eye(path, members, is_left),
+        )
         for name, members in families.items()
     ]
 
 
-def _load(folder: Path, family: str, members: _Numbered) -> Volume:
+def _stated_eye(folder: Path, members: _Numbered, is_left: bool) -> Laterality:
+    """The eye that the export names which is used with these pictures; unknown where there is none or it does not fit."""
+    from PIL import Image
+
+    _, export = _find_export(folder, members)
+    if not isinstance(export, HeyexExport):
+        return Laterality.UNKNOWN
+    try:
+        with Image.open(members[0][1], formats=_PICTURE_FORMATS) as image:
+            shape = (len(members), image.height, image.width // 2 if is_left else image.width)
+    except (OSError, SyntaxError):
+        # whoever reads the pictures gets the sentence
+        return Laterality.UNKNOWN
+    return export.laterality if export.shape == shape else Laterality.UNKNOWN
+
+
+def _load(folder: Path, family: str, members: _Numbered, is_left: bool) -> Volume:
     _check_numbers(family, members)
-    values = read_pictures([path for _, path in members])
-    volume = Volume(values, pattern=ScanPattern.RASTER, pattern_origin=Origin.ASSUMED)
+    values = read_pictures([path for _, path in members], is_left=is_left)
+    notes = (LEFT_NOTE,) if is_left else ()
+    volume = Volume(values, pattern=ScanPattern.RASTER, pattern_origin=Origin.ASSUMED, notes=notes)
     volume = _with_export_of(folder, members, volume)
     first, last = members[0][0], members[-1][0]
     if first > 1:
@@ -179,8 +197,12 @@ def _check_numbers(family: str, members: _Numbered) -> None:
         )
 
 
-def read_pictures(files: Sequence[Path]) -> Num[np.ndarray, "bscan depth ascan"]:
+def read_pictures(files: Sequence[Path], *, is_left: bool = False) -> Num[np.ndarray, "bscan depth ascan"]:
     """The grey values of pictures that are the B-scans of one scan, in the order of the files.
+
+    Args:
+        files: The pictures.
+        is_left: Whether only the left half of each is the B-scan.
 
     Raises:
         VolumeReadError: If one is no complete grey picture, or they differ in size or type of samples.
@@ -188,21 +210,23 @@ def read_pictures(files: Sequence[Path]) -> Num[np.ndarray, "bscan depth ascan"]
     from PIL import Image
 
     pages: list[np.ndarray] = []
+    first: tuple[int, int] | None = None
     for path in files:
         try:
             if path.suffix.lower() in _TIFF_SUFFIXES:
                 count_pages(path)
             with Image.open(path, formats=_PICTURE_FORMATS) as image:
                 shape = (image.height, image.width)
-                if not pages:
+                if first is None:
+                    first = shape
                     stored = sum(file.stat().st_size for file in files)
                     check_size((len(files), *shape), bytes_per_pixel(image), stored)
-                if pages and shape != pages[0].shape:
+                if shape != first:
                     raise VolumeReadError(
-                        f"is {shape[0]} x {shape[1]} and {files[0].name} is {pages[0].shape[0]} x {pages[0].shape[1]}; "
+                        f"is {shape[0]} x {shape[1]} and {files[0].name} is {first[0]} x {first[1]}; "
                         "wanted pictures of one size; leave one scan in the folder"
                     )
-                pages.append(grey_values(image))
+                pages.append(grey_values(left_half(image) if is_left else image))
         except VolumeReadError as refusal:
             raise VolumeReadError(f"{path.name} {refusal}") from None
         except (OSError, SyntaxError) as error:
@@ -286,6 +310,7 @@ READER = Reader(
     suffixes=(),
     recognises=_recognises,
     scans=_scans,
+    takes=frozenset({"key"}),
     parts=_parts,
     beside=_beside,
 )

@@ -79,15 +79,17 @@ def read_exactly(stream: ByteStream, count: int, what: str = "voxels") -> bytear
     Raises:
         VolumeReadError: If the stream ends before.
     """
-    content = bytearray()
-    while len(content) < count:
-        chunk = stream.read(min(_CHUNK_BYTES, count - len(content)))
+    # untouched memory costs nothing until bytes arrive in it
+    content, filled = bytearray(count), 0
+    while filled < count:
+        chunk = stream.read(min(_CHUNK_BYTES, count - filled))
         if not chunk:
             raise VolumeReadError(
-                f"holds {len(content)} bytes of {what}; wanted the {count} that its header promises; "
+                f"holds {filled} bytes of {what}; wanted the {count} that its header promises; "
                 "the file is cut short or its header is wrong: copy or export it again"
             )
-        content += chunk
+        content[filled : filled + len(chunk)] = chunk
+        filled += len(chunk)
     return content
 
 

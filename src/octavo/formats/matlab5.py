@@ -33,8 +33,10 @@ _TEXT_TYPES = {1: "u1", 2: "u1", 4: "u2", 16: "u1", 17: "u2"}
 _ALL_TYPES = {**_TEXT_TYPES, **_STORED_TYPES}
 _MOST_AXES = 32
 _LONGEST_NAMES = 2**16
-_LISTING_RATIO = 50
-"""How many times its size a file may unpack to while its arrays are listed: structures are stepped through in full."""
+_LISTING_RATIO = 8
+_LISTING_BYTES = 192 * 2**20
+"""What a file may unpack to while its arrays are listed, for structures are stepped through in full: 8 times its size but
+no more than this, or twice its size where that is more."""
 
 _STEP = 2**20
 
@@ -42,15 +44,19 @@ _STEP = 2**20
 class _Room:
     """How many bytes may still be unpacked, for all variables of a file together."""
 
-    def __init__(self, stored_bytes: int, ratio: int = MAX_RATIO) -> None:
-        self._left, self._ratio = max(FREE_BYTES, ratio * stored_bytes), ratio
+    def __init__(self, most_bytes: int) -> None:
+        self._most = self._left = max(FREE_BYTES, most_bytes)
+
+    @classmethod
+    def for_listing(cls, stored_bytes: int) -> "_Room":
+        return cls(max(min(_LISTING_RATIO * stored_bytes, _LISTING_BYTES), 2 * stored_bytes))
 
     def use(self, count: int) -> None:
         self._left -= count
         if self._left < 0:
             raise VolumeReadError(
-                f"packed variables unpack to more than {self._ratio} times their size; wanted a scan, which packs far "
-                "less; if it is truly that empty, save it with -v6, which packs nothing"
+                f"packed variables unpack to more than {self._most} bytes; wanted a scan, which packs far less; if it "
+                "truly is one, save it with -v6, which packs nothing, or outside a structure"
             )
 
 
@@ -161,7 +167,7 @@ def list_arrays(path: Path) -> dict[str, MatlabArray]:
     with path.open("rb") as file:
         header = bytes(read_exactly(file, HEADER_BYTES, "header"))
         listing = _Listing(path, "<" if header.endswith(b"IM") else ">")
-        at, room = HEADER_BYTES, _Room(size, _LISTING_RATIO)
+        at, room = HEADER_BYTES, _Room.for_listing(size)
         while at < size:
             file.seek(at)
             kind, count, _ = _Reading(file, listing.order).tag()
@@ -188,7 +194,7 @@ def _variable(path: Path, at: int, order: str, room: _Room | None = None) -> Ite
         file.seek(at)
         kind, count, _ = _Reading(file, order).tag()
         if kind == _COMPRESSED:
-            yield _Reading(_Inflating(file, count, room or _Room(count)), order)
+            yield _Reading(_Inflating(file, count, room or _Room(MAX_RATIO * count)), order)
             return
         file.seek(at)
         yield _Reading(file, order)

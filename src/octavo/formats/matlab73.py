@@ -28,6 +28,7 @@ SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _SIGNATURE_PLACES = (0, 512, 1024, 2048)
 _UNDEFINED = 2**64 - 1
 _LONGEST_BLOCK = 2**20
+_LONGEST_NAME = 128
 _SHORTEST_BLOCK = 2**10
 _MOST_BYTES = 2**26
 _DATASPACE, _LINK_INFO, _DATATYPE, _LINK, _LAYOUT, _PIPELINE, _CONTINUATION, _TABLE = 1, 2, 3, 6, 8, 11, 16, 17
@@ -208,6 +209,7 @@ def _symbols(file: _File, tree: int, heap: int) -> Iterator[tuple[str, int]]:
     length, _, place = struct.unpack_from("<QQQ", beginning, 8)
     names = file.at(place, length)
     seen: set[int] = set()
+    found = 0
     nodes = [tree]
     for node in nodes:
         if node in seen:
@@ -216,18 +218,24 @@ def _symbols(file: _File, tree: int, heap: int) -> Iterator[tuple[str, int]]:
         header = file.at(node, 24)
         if header.startswith(b"SNOD"):
             count = struct.unpack_from("<H", header, 6)[0]
+            found += count
+            _refuse_too_many(found)
             entries = file.at(node + 8, 40 * count)
             for at in range(0, len(entries), 40):
                 offset, address = struct.unpack_from("<QQ", entries, at)
-                yield _name(names[offset:].split(b"\0", 1)[0]), address
+                yield _name(names[offset : offset + _LONGEST_NAME].split(b"\0", 1)[0]), address
         elif header.startswith(b"TREE") and header[4] == 0:
             count = struct.unpack_from("<H", header, 6)[0]
             body = file.at(node + 24, 16 * count + 8)
             nodes += [struct.unpack_from("<Q", body, 8 + 16 * child)[0] for child in range(count)]
         else:
             raise VolumeReadError(f"the tree of a group has something else in it; wanted its nodes; {_CURE}")
-        if len(nodes) > MOST_ARRAYS:
-            raise VolumeReadError(f"holds more than {MOST_ARRAYS} arrays; wanted fewer; save one scan per file")
+        _refuse_too_many(len(nodes))
+
+
+def _refuse_too_many(count: int) -> None:
+    if count > MOST_ARRAYS:
+        raise VolumeReadError(f"holds more than {MOST_ARRAYS} arrays; wanted fewer; save one scan per file")
 
 
 def _name(content: bytes) -> str:
@@ -242,8 +250,7 @@ def _list_dataset(file: _File, path: Path, name: str, messages: list[tuple[int, 
     shape = _shape(parts[_DATASPACE])
     if dtype is None or not shape or 0 in shape:
         return
-    if len(file.arrays) >= MOST_ARRAYS:
-        raise VolumeReadError(f"holds more than {MOST_ARRAYS} arrays; wanted fewer; save one scan per file")
+    _refuse_too_many(len(file.arrays) + 1)
     check_size(shape, dtype.itemsize, file.size)
     layout = parse_layout(parts[_LAYOUT], shape, dtype.itemsize)
     pipeline = parse_pipeline(parts[_PIPELINE]) if _PIPELINE in parts else Pipeline()

@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Num, Shaped
 
 from octavo.formats.errors import VolumeReadError
-from octavo.formats.geometry_text import MAX_BYTES, geometry_from_text, is_geometry, stated_shape
+from octavo.formats.geometry_text import MAX_BYTES, geometry_from_text, is_geometry, stated_laterality, stated_shape
 from octavo.formats.limits import ByteStream, check_size, expect_end, read_exactly
 from octavo.formats.nifti_header import Header, parse_header
 from octavo.formats.reader import Kind, Reader, ReadOptions, Scan
@@ -74,7 +74,7 @@ def _scans(path: Path, options: ReadOptions) -> Sequence[Scan]:
             raise VolumeReadError(
                 "states its own axes (written by octavo), and others were given; wanted one of the two; drop --axes"
             )
-        return [Scan(label, Kind.IMAGE, partial(_load_own, path, header, text))]
+        return [Scan(label, Kind.IMAGE, partial(_load_own, path, header, text), stated_laterality(text))]
     notes: tuple[str, ...] = ()
     if text is not None:
         notes = ("changed by another program since octavo wrote it; what octavo knew about the eye is not used",)
@@ -127,8 +127,15 @@ def _load_own(path: Path, header: Header, text: str) -> Volume:
 
 
 def _load_foreign(path: Path, header: Header, stored_axes: tuple[str, ...], notes: tuple[str, ...]) -> Volume:
+    return foreign_volume(_read_values(path, header), header, stored_axes, notes)
+
+
+def foreign_volume(
+    stored: Num[np.ndarray, "..."], header: Header, stored_axes: tuple[str, ...], notes: tuple[str, ...]
+) -> Volume:
+    """Voxels as another program stored them, with the millimetres that the header gives, and nothing about an eye."""
     spacing, spacing_notes = _spacing(header, stored_axes)
-    values = to_volume_axes(_read_values(path, header), stored_axes)
+    values = to_volume_axes(stored, stored_axes)
     if len(values) == 1:
         spacing = Spacing(None, spacing.depth, spacing.ascan, spacing.origins)
     return Volume(values, spacing, notes=notes + spacing_notes)
@@ -164,6 +171,11 @@ def _read_values(path: Path, header: Header) -> Num[np.ndarray, "..."]:
         needed = check_size(header.shape, header.dtype.itemsize, path.stat().st_size)
         content = read_exactly(stream, needed)
         expect_end(stream, needed)
+    return samples_of(content, header)
+
+
+def samples_of(content: bytes | bytearray, header: Header) -> Num[np.ndarray, "..."]:
+    """The samples that the bytes of the voxels hold, scaled as the header says, on the stored axes."""
     values = to_real_numbers(np.frombuffer(content, header.dtype).reshape(header.shape, order="F"))
     return _scaled(values, header)
 

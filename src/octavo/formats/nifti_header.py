@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Integer
 
 from octavo.formats.errors import VolumeReadError
-from octavo.formats.limits import ByteStream, read_exactly
+from octavo.formats.limits import FREE_BYTES, ByteStream, read_exactly
 
 SAMPLE_TYPES: dict[int, np.dtype] = {
     2: np.dtype(np.uint8),
@@ -25,6 +25,12 @@ SAMPLE_TYPES: dict[int, np.dtype] = {
     1280: np.dtype(np.uint64),
 }
 """The codes of real sample types."""
+
+FILE_MARKS = (b"n+1", b"n+2")
+"""How a header begins its mark that stands in one file with its voxels."""
+
+PAIR_MARKS = (b"ni1", b"ni2")
+"""The same of a header whose voxels are a file of their own."""
 
 _UNITS_MM = {1: 1000.0, 2: 1.0, 3: 0.001}
 _MILLIMETRES = 2
@@ -82,23 +88,28 @@ class Header:
         return tuple(float(norm) for norm in np.sqrt((columns**2).sum(axis=0)))
 
 
-def parse_header(stream: ByteStream) -> Header:
+def parse_header(stream: ByteStream, *, is_of_pair: bool = False) -> Header:
     """Read the header from the beginning of a stream and check that it can be true.
 
+    Args:
+        stream: The file.
+        is_of_pair: Whether the voxels lie in a file of their own, as those of a .hdr do.
+
     Raises:
-        VolumeReadError: If it is no NIfTI header of one file, or contradicts itself.
+        VolumeReadError: If it is no NIfTI header of such a file, or contradicts itself.
     """
     beginning = read_exactly(stream, 4, "header")
     size, fields = _layout(bytes(beginning))
     record = np.frombuffer(beginning + read_exactly(stream, size - 4, "header"), fields)[0]
     magic = bytes(record["magic"])[:3]
-    if magic == b"ni1":
+    if not is_of_pair and magic in PAIR_MARKS:
         raise VolumeReadError(
-            "is one half of a .hdr and .img pair; wanted a NIfTI of one file; merge the pair into a .nii"
+            "is one half of a .hdr and .img pair; wanted a NIfTI of one file; name both halves .hdr and .img, or merge "
+            "the pair into a .nii"
         )
-    if magic not in {b"n+1", b"n+2"}:
+    if magic not in (PAIR_MARKS if is_of_pair else FILE_MARKS):
         raise VolumeReadError("has no NIfTI mark in its header; wanted n+1 or n+2; save it again as .nii")
-    shape = _shape(record)
+    shape = stored_shape(record["dim"])
     code = int(record["datatype"])
     if code not in SAMPLE_TYPES or int(record["bitpix"]) != SAMPLE_TYPES[code].itemsize * 8:
         raise VolumeReadError(
@@ -107,9 +118,10 @@ def parse_header(stream: ByteStream) -> Header:
         )
     dtype = SAMPLE_TYPES[code].newbyteorder(fields["dim"].base.byteorder)
     offset = float(record["vox_offset"])
-    if not (size <= offset < 2**31 and offset == int(offset)):
+    if not ((0 if is_of_pair else size) <= offset <= FREE_BYTES and offset == int(offset)):
         raise VolumeReadError(
-            f"header says the voxels begin at byte {offset:g}; wanted a whole number behind the header; save it again"
+            f"header says the voxels begin at byte {offset:g}; wanted a whole number behind the header, and at most "
+            f"{FREE_BYTES}; save it again"
         )
     return Header(
         shape=shape,
@@ -157,11 +169,16 @@ def _layout(beginning: bytes) -> tuple[int, np.dtype]:
     raise VolumeReadError("does not begin with a NIfTI header; wanted a .nii or .nii.gz file; save it again as .nii")
 
 
-def _shape(record: np.void) -> tuple[int, ...]:
-    count = int(record["dim"][0])
+def stored_shape(dimensions: Integer[np.ndarray, "8"]) -> tuple[int, ...]:
+    """The lengths of the stored axes from the field `dim`: their number, then each; trailing axes of one are dropped.
+
+    Raises:
+        VolumeReadError: If the number of axes cannot be true.
+    """
+    count = int(dimensions[0])
     if not 1 <= count <= 7:
         raise VolumeReadError(f"header promises {count} axes; wanted two or three; save one scan by itself")
-    shape = [int(length) for length in record["dim"][1 : 1 + count]]
+    shape = [int(length) for length in dimensions[1 : 1 + count]]
     while len(shape) > 3 and shape[-1] == 1:
         shape.pop()
     return tuple(shape)

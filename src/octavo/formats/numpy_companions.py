@@ -14,6 +14,7 @@ from jaxtyping import Num
 from octavo.companions import Companions, EnFace, Picture, Surface
 from octavo.errors import OctavoError
 from octavo.formats.errors import VolumeReadError
+from octavo.formats.geometry_text import MAX_BYTES
 
 NO_COMPANIONS = Companions()
 
@@ -42,13 +43,13 @@ def companions_to_arrays(companions: Companions) -> dict[str, np.ndarray]:
 
 
 def companions_from_arrays(
-    names: Container[str], array: Callable[[str], Num[np.ndarray, "..."]], shape: tuple[int, int, int]
+    names: Container[str], array: Callable[[str, int | None], Num[np.ndarray, "..."]], shape: tuple[int, int, int]
 ) -> Companions:
     """Read back what `companions_to_arrays` made.
 
     Args:
         names: The arrays that are there.
-        array: Reads one of them.
+        array: Reads one of them, of at most so many bytes; None leaves it to the limits of all arrays.
         shape: The scan's, whose B-scans and A-scans every surface must have.
 
     Raises:
@@ -57,14 +58,16 @@ def companions_from_arrays(
     if _NAMES not in names:
         return NO_COMPANIONS
     try:
-        told: Any = json.loads(array(_NAMES).tobytes())
+        told: Any = json.loads(array(_NAMES, MAX_BYTES).tobytes())
         if max(len(told["surfaces"]), len(told["pictures"])) > _MOST:
             raise ValueError
         surfaces = [
-            Surface(str(name), array(f"surface-{number}").astype(np.float64))
+            Surface(str(name), array(f"surface-{number}", 8 * shape[0] * shape[2]).astype(np.float64))
             for number, name in enumerate(told["surfaces"], start=1)
         ]
-        pictures = [_picture(one, array(f"picture-{number}")) for number, one in enumerate(told["pictures"], start=1)]
+        pictures = [
+            _picture(one, array(f"picture-{number}", None)) for number, one in enumerate(told["pictures"], start=1)
+        ]
         notes = tuple(map(str, told["notes"]))
     except (KeyError, TypeError, ValueError, RecursionError, OctavoError) as error:
         raise VolumeReadError(

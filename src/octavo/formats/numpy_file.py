@@ -30,20 +30,31 @@ from octavo.formats.geometry_text import (
     stated_laterality,
     stated_shape,
 )
-from octavo.formats.limits import ByteStream, check_size, expect_end, read_exactly
+from octavo.formats.limits import FREE_BYTES, ByteStream, check_size, expect_end, read_exactly
 from octavo.formats.numpy_companions import NO_COMPANIONS, companions_from_arrays, companions_to_arrays
 from octavo.formats.reader import Kind, Reader, ReadOptions, Scan
 from octavo.formats.stored_axes import axes_of, check_real_type, to_real_numbers, to_volume_axes
+from octavo.formats.zip_directory import check_directory
 from octavo.volume import AXES, Origin, ScanPattern, Volume
 
 _MAGIC = b"\x93NUMPY"
 _LONGEST_HEADER = 2**16
 _MOST_ARRAYS = 4096
+MOST_HEADER_BYTES = 2**18
+"""How much longer than usual the headers of an archive may be together: Python takes long to parse them."""
+_SHORT_HEADER = 128
 
 
 @dataclass(frozen=True, slots=True)
-class _Stored:
-    """An array as its header describes it."""
+class StoredArray:
+    """An array as its header describes it.
+
+    Args:
+        shape: Length of each axis.
+        column_order: Whether the first axis is the fastest.
+        dtype: Type of the samples.
+        header_bytes: How long the header is.
+    """
 
     shape: tuple[int, ...]
     column_order: bool
@@ -56,6 +67,7 @@ def _recognises(path: Path, beginning: bytes) -> bool:
         return True
     if not beginning.startswith(b"PK") or not zipfile.is_zipfile(path):
         return False
+    check_directory(path)
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
     return bool(names) and all(name.endswith(".npy") for name in names)
@@ -79,12 +91,12 @@ def _npy_scan(path: Path, options: ReadOptions) -> Scan:
     if options.binds("key"):
         raise VolumeReadError(f"holds one array, and key {options.key!r} was given; wanted no key; drop --key")
     with path.open("rb") as file:
-        stored = _read_header(file)
+        stored = read_array_header(file)
     _check_member(stored, path.stat().st_size)
     return Scan(_describe(stored), Kind.IMAGE, partial(_load_npy, path, stored, options))
 
 
-def _load_npy(path: Path, stored: _Stored, options: ReadOptions) -> Volume:
+def _load_npy(path: Path, stored: StoredArray, options: ReadOptions) -> Volume:
     with path.open("rb") as file:
         file.seek(stored.header_bytes)
         values = _read_values(file, stored)
@@ -92,16 +104,24 @@ def _load_npy(path: Path, stored: _Stored, options: ReadOptions) -> Volume:
 
 
 def _npz_scans(path: Path, options: ReadOptions) -> Sequence[Scan]:
+    check_directory(path)
     with zipfile.ZipFile(path) as archive:
         members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
         if len(members) > _MOST_ARRAYS:
             raise VolumeReadError(
                 f"holds {len(members)} arrays; wanted at most {_MOST_ARRAYS}; save one scan per archive"
             )
-        headers = {}
+        headers: dict[str, StoredArray] = {}
+        header_bytes = 0
         for name, info in members.items():
             with archive.open(info) as member:
-                headers[name] = _read_header(member)
+                headers[name] = read_array_header(member)
+            header_bytes += max(headers[name].header_bytes - _SHORT_HEADER, 0)
+            if header_bytes > MOST_HEADER_BYTES:
+                raise VolumeReadError(
+                    f"headers of arrays are longer than {MOST_HEADER_BYTES} bytes together; wanted short ones; "
+                    "save one scan per archive"
+                )
         text = _read_geometry(archive, headers)
     key = options.key
     if not options.binds("key") and key not in headers and (text is not None or len(headers) == 1):
@@ -132,7 +152,7 @@ def _npz_scans(path: Path, options: ReadOptions) -> Sequence[Scan]:
     return scans
 
 
-def _likely_scans(headers: dict[str, _Stored]) -> list[str]:
+def _likely_scans(headers: dict[str, StoredArray]) -> list[str]:
     """The arrays of three axes, or, where there is none, of two."""
     for dimensions in (3, 2):
         names = [name for name, stored in headers.items() if len(stored.shape) == dimensions]
@@ -142,24 +162,24 @@ def _likely_scans(headers: dict[str, _Stored]) -> list[str]:
     raise VolumeReadError(f"holds {listing}; wanted an array of three axes; save the scan as one array")
 
 
-def _load_npz(path: Path, name: str, stored: _Stored, options: ReadOptions) -> Volume:
+def _load_npz(path: Path, name: str, stored: StoredArray, options: ReadOptions) -> Volume:
     return _plain_volume(_member_values(path, name, stored), options)
 
 
-def _load_own(path: Path, stored: _Stored, text: str) -> Volume:
+def _load_own(path: Path, stored: StoredArray, text: str) -> Volume:
     values = _member_values(path, "values", stored)
     if values.ndim != len(AXES):
         raise VolumeReadError(f"array has {values.ndim} axes; wanted three; convert the scan again")
     return geometry_from_text(text, np.ascontiguousarray(values))
 
 
-def _member_values(path: Path, name: str, stored: _Stored) -> Num[np.ndarray, "..."]:
+def _member_values(path: Path, name: str, stored: StoredArray) -> Num[np.ndarray, "..."]:
     with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as member:
         read_exactly(member, stored.header_bytes, "header")
         return _read_values(member, stored)
 
 
-def _read_geometry(archive: zipfile.ZipFile, headers: dict[str, _Stored]) -> str | None:
+def _read_geometry(archive: zipfile.ZipFile, headers: dict[str, StoredArray]) -> str | None:
     stored = headers.get("geometry")
     if stored is None or "values" not in headers or stored.dtype != np.uint8 or len(stored.shape) != 1:
         return None
@@ -180,7 +200,12 @@ def _plain_volume(values: Num[np.ndarray, "..."], options: ReadOptions) -> Volum
     return Volume(turned, pattern=ScanPattern.RASTER, pattern_origin=Origin.ASSUMED)
 
 
-def _read_header(stream: ByteStream) -> _Stored:
+def read_array_header(stream: ByteStream) -> StoredArray:
+    """Read the header of an array from the beginning of a stream, and nothing behind it.
+
+    Raises:
+        VolumeReadError: If it is none, or longer than any.
+    """
     beginning = read_exactly(stream, len(_MAGIC) + 2, "header")
     version = (beginning[-2], beginning[-1])
     if not beginning.startswith(_MAGIC) or version not in {(1, 0), (2, 0)}:
@@ -196,16 +221,16 @@ def _read_header(stream: ByteStream) -> _Stored:
     header = read_exactly(stream, length, "header")
     parse = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, column_order, dtype = parse(io.BytesIO(bytes(length_bytes + header)))
-    return _Stored(shape, column_order, dtype, len(beginning) + len(length_bytes) + len(header))
+    return StoredArray(shape, column_order, dtype, len(beginning) + len(length_bytes) + len(header))
 
 
-def _check_member(stored: _Stored, stored_bytes: int) -> None:
+def _check_member(stored: StoredArray, stored_bytes: int) -> None:
     check_real_type(stored.dtype)
     axes_of(len(stored.shape), AXES)
     check_size(stored.shape, stored.dtype.itemsize, stored_bytes)
 
 
-def _read_values(stream: ByteStream, stored: _Stored) -> Num[np.ndarray, "..."]:
+def _read_values(stream: ByteStream, stored: StoredArray) -> Num[np.ndarray, "..."]:
     needed = check_size(stored.shape, stored.dtype.itemsize, 2**62)
     content = read_exactly(stream, needed)
     expect_end(stream, needed)
@@ -213,7 +238,7 @@ def _read_values(stream: ByteStream, stored: _Stored) -> Num[np.ndarray, "..."]:
     return to_real_numbers(np.frombuffer(content, stored.dtype).reshape(stored.shape, order=order))
 
 
-def _describe(stored: _Stored) -> str:
+def _describe(stored: StoredArray) -> str:
     return f"{' x '.join(map(str, stored.shape))} {stored.dtype.name}"
 
 
@@ -221,11 +246,21 @@ def _load_companions(path: Path, shape: tuple[int, int, int]) -> Companions:
     with zipfile.ZipFile(path) as archive:
         members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
 
-        def array(name: str) -> Num[np.ndarray, "..."]:
+        free = FREE_BYTES // 2
+
+        def array(name: str, most_bytes: int | None) -> Num[np.ndarray, "..."]:
+            nonlocal free
             with archive.open(members[name]) as member:
-                stored = _read_header(member)
+                stored = read_array_header(member)
                 check_real_type(stored.dtype)
-                check_size(stored.shape, stored.dtype.itemsize, members[name].compress_size)
+                packed_bytes = members[name].compress_size
+                needed = check_size(stored.shape, stored.dtype.itemsize, packed_bytes)
+                # what is stored as it is costs what the file costs; what unpacks shares one allowance
+                free -= max(needed - packed_bytes, 0)
+                if free < 0 or needed > (needed if most_bytes is None else most_bytes):
+                    raise VolumeReadError(
+                        f"{name} promises {needed} bytes; wanted what belongs to this scan; convert the scan again"
+                    )
                 return _read_values(member, stored)
 
         return companions_from_arrays(members, array, shape)

@@ -39,10 +39,18 @@ _SCAN_ENDING = "_OCT_Iowa"
 _MAX_BYTES = 64 * 2**20
 _MAX_DEPTH = 16
 _MAX_SURFACES = 64
+_MOST_ATTRIBUTES = 2**17
 _NOTHING = {"NA", "NAN", ""}
 _UNITS_MM = {"mm": 1.0, "um": 1e-3, "micron": 1e-3, "microns": 1e-3}
 _REGIONS = {"macula": Region.MACULA, "onh": Region.DISC, "disc": Region.DISC, "optic disc": Region.DISC}
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 /_.+-]{0,39}")
+_TISSUES = frozenset(
+    (
+        *("ILM", "NFL", "RNFL", "GCL", "IPL", "INL", "OPL", "HFL", "ONL", "ELM", "EZ", "IZ", "IS", "OS", "ISOS", "OSJ"),
+        *("BMEIS", "OPR", "OSE", "RPE", "BM", "CC", "CHO", "CIB", "COB", "CSI", "CSJ", "SAT", "HAL", "IB", "OB"),
+    )
+)
+"""What names of boundaries are put together from."""
+_BETWEEN_TISSUES = re.compile(r"[ /_+-]")
 _IN_PARENTHESES = re.compile(r".*\(([^()]*)\)\s*")
 _CHARACTERISTICS = "surfaces/scan_characteristics/"
 _KEPT = {
@@ -218,6 +226,10 @@ def _parse(path: Path) -> OctExplorerFile:
 
 
 def _gather(content: bytes) -> _Gathering:
+    if content.count(b"=") > _MOST_ATTRIBUTES:
+        raise VolumeReadError(
+            f"holds more than {_MOST_ATTRIBUTES} attributes; wanted layer surfaces of OCTExplorer; export it again"
+        )
     met = _Gathering()
     parser = expat.ParserCreate()
     parser.buffer_text = True
@@ -311,13 +323,15 @@ def _surfaces(
 def _name(name: str, number: int) -> str:
     """The short name in parentheses that the program gives every surface, or a number.
 
+    Other names are somebody's own and may name anybody.
+
     Example:
-        >>> _name("Inner boundary of RPE (IB_RPE)", 10), _name("", 3)
+        >>> _name("Inner boundary of RPE (IB_RPE)", 10), _name("as Jane drew it", 3)
         ('IB_RPE', 'surface 3')
     """
     short = _IN_PARENTHESES.fullmatch(name)
-    word = short[1].strip() if short else name
-    return word if _NAME.fullmatch(word) else f"surface {number}"
+    word = short[1].strip() if short else name.strip()
+    return word if all(part.upper() in _TISSUES for part in _BETWEEN_TISSUES.split(word)) else f"surface {number}"
 
 
 def _spacing(words: Mapping[str, str], across: str, depth: str) -> Spacing:

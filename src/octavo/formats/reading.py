@@ -8,6 +8,7 @@ from typing import Any, TypedDict
 
 from octavo.companions import Companions
 from octavo.formats import (
+    analyze,
     bioptigen_oct,
     dicom,
     heidelberg_e2e,
@@ -21,6 +22,7 @@ from octavo.formats import (
     numpy_file,
     octexplorer,
     optovue_oct,
+    picture,
     tiff,
     topcon,
     zeiss_img,
@@ -28,12 +30,13 @@ from octavo.formats import (
 from octavo.formats.errors import VolumeReadError, refusing
 from octavo.formats.reader import Kind, Reader, ReadOptions, Scan
 from octavo.formats.stored_axes import parse_axes
-from octavo.volume import AXES, Laterality, Origin, Region, ScanPattern, SlowAxis, Spacing, Volume
+from octavo.volume import AXES, Laterality, Origin, Region, ScanPattern, SlowAxis, Spacing, Volume, is_constant
 
 READERS: dict[str, Reader] = {
     reader.name: reader
     for reader in (
         numpy_file.READER,
+        analyze.READER,
         nifti.READER,
         tiff.READER,
         zeiss_img.READER,
@@ -48,6 +51,7 @@ READERS: dict[str, Reader] = {
         optovue_oct.READER,
         heidelberg_xml.READER,
         image_folder.READER,
+        picture.READER,
     )
 }
 """Every format that can be read, asked in this order."""
@@ -132,7 +136,7 @@ def read_volume(
         volume = scans[number - 1].load()
         volume = _with_eye_from_name(volume, file)
         _check_spacing(volume, scans[number - 1].kind, spacing_mm)
-        if not allow_constant and volume.values.min() == volume.values.max():
+        if not allow_constant and is_constant(volume.values):
             raise VolumeReadError(
                 f"all {volume.values.size} samples are {volume.values.flat[0]:g}; wanted a picture of something; "
                 "the export may have failed: export it again"

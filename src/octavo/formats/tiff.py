@@ -15,23 +15,22 @@ import numpy as np
 
 from octavo.errors import OctavoError
 from octavo.formats.errors import VolumeReadError
-from octavo.formats.geometry_text import MAX_BYTES, geometry_from_text, geometry_to_text, is_geometry
+from octavo.formats.geometry_text import MAX_BYTES, geometry_from_text, geometry_to_text, is_geometry, stated_laterality
 from octavo.formats.greyscale import bytes_per_pixel, grey_values
 from octavo.formats.limits import check_size
 from octavo.formats.reader import Kind, Reader, ReadOptions, Scan
-from octavo.formats.tiff_directory import count_pages
-from octavo.volume import Origin, ScanPattern, Volume
+from octavo.formats.tiff_directory import MAGICS, count_pages
+from octavo.volume import Laterality, Origin, ScanPattern, Volume
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _IMAGE_DESCRIPTION = 270
 _WRITTEN_TYPES = {"uint8": "L", "uint16": "I;16", "int32": "I", "float32": "F"}
 
 
 def _recognises(path: Path, beginning: bytes) -> bool:
-    return beginning[:4] in _MAGICS
+    return beginning[:4] in MAGICS
 
 
 def _opened(path: Path) -> "Image":
@@ -49,12 +48,20 @@ def _scans(path: Path, options: ReadOptions) -> Sequence[Scan]:
         image.seek(0)
         shape = (pages, image.height, image.width)
         check_size(shape, bytes_per_pixel(image), stored_bytes)
-    return [Scan(f"{pages} pages of {shape[1]} x {shape[2]}", Kind.IMAGE, partial(_load, path, shape))]
+        text = _own_geometry(image)
+    laterality = Laterality.UNKNOWN if text is None else stated_laterality(text)
+    return [Scan(f"{pages} pages of {shape[1]} x {shape[2]}", Kind.IMAGE, partial(_load, path, shape), laterality)]
+
+
+def _own_geometry(image: "Image") -> str | None:
+    """Octavo's text in the page that is open, where there is one."""
+    description = str(getattr(image, "tag_v2", {}).get(_IMAGE_DESCRIPTION, ""))
+    return description if len(description) <= MAX_BYTES and is_geometry(description) else None
 
 
 def _load(path: Path, shape: tuple[int, int, int]) -> Volume:
     with _opened(path) as image:
-        description = str(getattr(image, "tag_v2", {}).get(_IMAGE_DESCRIPTION, ""))
+        text = _own_geometry(image)
         pages = []
         for page in range(shape[0]):
             image.seek(page)
@@ -67,8 +74,8 @@ def _load(path: Path, shape: tuple[int, int, int]) -> Volume:
     if len({page.dtype for page in pages}) > 1:
         raise VolumeReadError("pages hold samples of different types; wanted one type; save them all as 8- or 16-bit")
     values = np.stack(pages)
-    if len(description) <= MAX_BYTES and is_geometry(description):
-        return geometry_from_text(description, values)
+    if text is not None:
+        return geometry_from_text(text, values)
     volume = Volume(values)
     if len(values) == 1:
         return volume

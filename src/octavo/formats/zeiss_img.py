@@ -53,10 +53,11 @@ def _scans(path: Path, options: ReadOptions) -> Sequence[Scan]:
         raise VolumeReadError(
             f"is a DICOM file of Zeiss whose samples are scrambled; wanted open ones; {EXPORT_INSTEAD}"
         )
+    # where it is whole, `analyze` is asked before
     if any(path.with_suffix(suffix).exists() for suffix in (".hdr", ".HDR")):
         raise VolumeReadError(
-            "has a .hdr beside it and so belongs to an ANALYZE or NIfTI pair; wanted a Zeiss export; "
-            "convert the pair to one .nii file"
+            "has a .hdr beside it that is no ANALYZE or NIfTI header, and may belong to it; wanted a Zeiss export by "
+            "itself, or a whole pair; copy the .hdr again, or move it away if it is of something else"
         )
     profile = find_profile(path)
     protocol = profile.protocol if profile else find_protocol(path.name, size)

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float, Num
 
 from octavo.errors import OctavoError
-from octavo.volume import Volume
+from octavo.volume import Spacing, Volume
 
 Window = tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
 """First and last edge of a part of a block along each axis, in its samples; edges may lie beyond the block."""
@@ -148,6 +148,10 @@ def resample(volume: Volume, shape: tuple[int, int, int]) -> Volume:
         >>> coarse.shape, coarse.spacing_mm.bscan
         ((2, 6, 4), 0.2)
     """
-    values = resample_values(volume.values, shape)
+    return volume.with_values(resample_values(volume.values, shape), resampled_spacing(volume, shape))
+
+
+def resampled_spacing(volume: Volume, shape: tuple[int, int, int]) -> Spacing:
+    """The millimetres between samples when a scan is resampled to a shape."""
     factors = [old / new for old, new in zip(volume.shape, shape, strict=True)]
-    return volume.with_values(values, volume.spacing_mm.scaled(*factors))
+    return volume.spacing_mm.scaled(*factors)

@@ -8,10 +8,10 @@ from pathlib import Path
 from octavo.errors import OctavoError
 from octavo.files import write_bytes
 from octavo.formats.dicom_dataset import is_dicom
-from octavo.formats.dicom_deidentification import Deidentified, deidentify_file
-from octavo.formats.dicom_profile import Dates, Private, Profile
-from octavo.formats.dicom_pseudonyms import Pseudonyms, new_key, read_key, write_key
 from octavo.formats.errors import VolumeReadError, refusing
+from octavo.privacy.deidentification import Deidentified, deidentify_file
+from octavo.privacy.profile import Dates, Private, Profile
+from octavo.privacy.pseudonyms import Pseudonyms, new_key, read_key, write_key
 
 _DICOM_ENDINGS = (".dcm", ".dicom")
 

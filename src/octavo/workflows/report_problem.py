@@ -8,8 +8,8 @@ from octavo import __version__
 from octavo.errors import OctavoError
 from octavo.files import write_json
 from octavo.formats import READERS, VolumeReadError, read_volume
-from octavo.formats.skeleton import skeleton
-from octavo.formats.skeleton_words import own_words
+from octavo.privacy.skeleton import skeleton
+from octavo.privacy.skeleton_words import own_words
 
 _ABOUT = (
     "The skeleton of a file: kinds, places and lengths of its parts, sizes of its images, and how evenly its bytes are "

@@ -4,12 +4,13 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from octavo.errors import OctavoError
 from octavo.formats.errors import refusing
+from octavo.formats.numpy_file import MOST_HEADER_BYTES, read_array_header
+from octavo.formats.zip_directory import check_directory
 
 _MOST_ARRAYS = 256
 _MOST_BYTES = 2**12
@@ -41,31 +42,36 @@ def read_archive_facts(path: Path) -> ArchiveFacts:
         OctavoError: If it cannot be read, without the path.
     """
     shapes, texts, objects = {}, {}, []
-    with refusing("archive", "one of NumPy arrays (.npz)"), zipfile.ZipFile(path) as archive:
+    header_bytes = 0
+    with refusing("archive", "one of NumPy arrays (.npz)"), _opened(path) as archive:
         members = archive.infolist()
         if len(members) > _MOST_ARRAYS:
-            raise OctavoError(f"holds {len(members)} arrays; wanted at most {_MOST_ARRAYS}")
+            raise OctavoError(f"holds {len(members)} arrays; wanted at most {_MOST_ARRAYS}; save one scan per archive")
         for member in members:
             name = member.filename.removesuffix(".npy")
             with archive.open(member) as stream:
-                shape, dtype = _header(stream)
-                shapes[name] = shape
-                if dtype.hasobject:
+                stored = read_array_header(stream)
+                header_bytes += max(stored.header_bytes - 128, 0)
+                if header_bytes > MOST_HEADER_BYTES:
+                    raise OctavoError(
+                        f"headers of arrays are longer than {MOST_HEADER_BYTES} bytes together; wanted short ones; save "
+                        "the archive again with numpy.savez"
+                    )
+                shapes[name] = stored.shape
+                if stored.dtype.hasobject:
                     objects.append(name)
-                elif _is_single(shape, dtype):
-                    texts[name] = _text(np.frombuffer(stream.read(dtype.itemsize), dtype)[0])
+                elif _is_single(stored.shape, stored.dtype):
+                    texts[name] = _text(np.frombuffer(stream.read(stored.dtype.itemsize), stored.dtype)[0])
     return ArchiveFacts(shapes, texts, tuple(objects))
+
+
+def _opened(path: Path) -> zipfile.ZipFile:
+    check_directory(path)
+    return zipfile.ZipFile(path)
 
 
 def _is_single(shape: tuple[int, ...], dtype: np.dtype) -> bool:
     return all(size == 1 for size in shape) and dtype.kind in "buifUS" and 0 < dtype.itemsize <= _MOST_BYTES
-
-
-def _header(stream: Any) -> tuple[tuple[int, ...], np.dtype]:
-    version = np.lib.format.read_magic(stream)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = read(stream)
-    return tuple(shape), dtype
 
 
 def _text(value: object) -> str:

@@ -40,8 +40,8 @@ def _adopt(root: Path, options: AdoptionOptions) -> Adoption:
     )
     notes = [
         "the class is the letters in front of the number; what they stand for is not known here",
-        "ANALYZE files state no orientation: axes, eye and direction are left empty; look at one scan before you "
-        "believe it",
+        "ANALYZE files state no orientation: axes, eye and direction are left empty, and the first stored axis is taken "
+        "for the B-scans; look at one scan before you believe it",
         "a person has several scans: the column protocol holds the rest of the name, such as the state of light",
     ]
     return adopted(root, found, options, left_out=left_out, notes=notes)

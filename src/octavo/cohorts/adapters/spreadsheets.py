@@ -12,10 +12,14 @@ from octavo.cohorts.adapters.missing_parts import folded, listed, nearest
 from octavo.cohorts.table import read_table
 from octavo.errors import OctavoError
 from octavo.formats.errors import refusing
+from octavo.formats.zip_directory import check_directory
 
 SUFFIXES = (".csv", ".tsv", ".xlsx")
 
 _MOST_BYTES = 2**28
+_FREE_BYTES = 2**24
+_MOST_RATIO = 50
+"""Beyond `_FREE_BYTES`, how many times its size a spreadsheet may unpack to; real ones unpack to about ten."""
 _MOST_ROWS = 10**6
 _MOST_COLUMNS = 2**12
 
@@ -105,10 +109,12 @@ def _read_xlsx(path: Path) -> Spreadsheet:
 
 
 def _refuse_bomb(path: Path) -> None:
+    check_directory(path)
     with zipfile.ZipFile(path) as archive:
         size = sum(info.file_size for info in archive.infolist())
-    if size > _MOST_BYTES:
-        raise OctavoError(f"would unpack to {size} bytes; wanted at most {_MOST_BYTES}; save it as CSV")
+    allowed = min(max(_FREE_BYTES, _MOST_RATIO * path.stat().st_size), _MOST_BYTES)
+    if size > allowed:
+        raise OctavoError(f"would unpack to {size} bytes; wanted at most {allowed}; save it as CSV")
 
 
 def _cells(sheets: Sequence[Any]) -> Iterator[list[str]]:

@@ -12,13 +12,13 @@ import pytest
 from pydicom.uid import ImplicitVRLittleEndian, JPEG2000Lossless
 
 from formats.mutants import mutant, mutants_asked
-from formats.written_identities import forms
 from formats.written_scans import eye, heyex_xml, opt_dataset, vol_bytes, write_dicom
 from octavo.formats import VolumeReadError, write_volume
-from octavo.formats.skeleton import skeleton
-from octavo.formats.skeleton_bytes import byte_spread, fingerprint
-from octavo.formats.skeleton_words import own_words
+from octavo.privacy.skeleton import skeleton
+from octavo.privacy.skeleton_bytes import byte_spread, fingerprint
+from octavo.privacy.skeleton_words import own_words
 from octavo.volume import Spacing, Volume
+from privacy.written_identities import forms
 
 NAMES = [f"Zyxw{number}Qvut" for number in range(8)]
 """Eight names, each planted in another form."""

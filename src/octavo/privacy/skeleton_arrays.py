@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from octavo.formats.skeleton_bytes import number_within
+from octavo.privacy.skeleton_bytes import number_within
 
 _KNOWN_KEYS = {
     *["values", "geometry", "data", "arr_0", "image", "images", "img", "mask", "label", "volume", "oct", "oct_bscans"],

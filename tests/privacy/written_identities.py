@@ -5,7 +5,7 @@ from base64 import b64encode
 from pydicom import DataElement, Dataset
 from pydicom.datadict import dictionary_has_tag, dictionary_VR
 
-from octavo.formats.dicom_profile import Row, profile_rows
+from octavo.privacy.profile import Row, profile_rows
 
 DATE, TIME, UID = "19870605", "112233", "1.2.826.0.1.99"
 NUMBER = 471147

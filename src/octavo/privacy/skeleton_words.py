@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-_HERE = Path(__file__).parent
+from octavo import formats
+
+_READERS = Path(formats.__file__).parent
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _LISTED = re.compile(r"\(#.*\)|\[.*\]")
 _WORD = re.compile(r"[^\W\d_]+")
@@ -39,9 +41,9 @@ def own_words(sentence: str, path: Path | str) -> str:
 
 @cache
 def _vocabulary() -> frozenset[str]:
-    """Every word of the sentences in this room's code; documentation is not among them, for it gives names as examples."""
+    """Every word of the sentences in the readers' code; documentation is not among them, for it gives names as examples."""
     words = {"FILE"}
-    for source in sorted(_HERE.glob("*.py")):
+    for source in sorted(_READERS.glob("*.py")):
         for text in _texts(ast.parse(source.read_text(encoding="utf-8"))):
             words.update(_WORD.findall(text))
     return frozenset(words)

@@ -7,8 +7,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from octavo.formats.skeleton_bytes import fingerprint, number_within
 from octavo.formats.topcon_chunks import read_chunk_table
+from octavo.privacy.skeleton_bytes import fingerprint, number_within
 
 _TOPCON_WORDS = {
     *["ALIGN", "ANTERIOR", "CALIB", "CAPTURE", "CONTOUR", "CORNEA", "CURVE", "DISC", "EFFECTIVE"],

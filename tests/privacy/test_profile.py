@@ -6,7 +6,7 @@ import pytest
 from pydicom.datadict import dictionary_has_tag, dictionary_keyword
 
 from octavo.errors import OctavoError
-from octavo.formats.dicom_profile import Action, Dates, Private, Profile, profile_rows
+from octavo.privacy.profile import Action, Dates, Private, Profile, profile_rows
 
 # facts of Table E.1-1 that stand there in every edition, written down by hand
 KNOWN = {

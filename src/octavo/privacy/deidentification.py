@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from octavo.formats.dicom_dataset import is_dicom, read_dataset
-from octavo.formats.dicom_markings import blank_comments, refuse_markings
-from octavo.formats.dicom_profile import Action, Dates, Private, Profile
-from octavo.formats.dicom_pseudonyms import Pseudonyms
 from octavo.formats.errors import VolumeReadError, quiet_parsers
+from octavo.privacy.markings import blank_comments, refuse_markings
+from octavo.privacy.profile import Action, Dates, Private, Profile
+from octavo.privacy.pseudonyms import Pseudonyms
 
 if TYPE_CHECKING:
     from pydicom import Dataset, FileDataset

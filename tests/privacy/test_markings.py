@@ -8,11 +8,11 @@ from pydicom.uid import JPEGBaseline8Bit
 
 from formats.written_scans import ENCAPSULATED_PDF, OPT, eye, opt_dataset, write_dicom
 from octavo.formats import VolumeReadError, read_volume
-from octavo.formats.dicom_deidentification import deidentify_file
-from octavo.formats.dicom_markings import blank_comments
-from octavo.formats.dicom_profile import Profile
-from octavo.formats.dicom_pseudonyms import Pseudonyms
 from octavo.formats.errors import refusing
+from octavo.privacy.deidentification import deidentify_file
+from octavo.privacy.markings import blank_comments
+from octavo.privacy.profile import Profile
+from octavo.privacy.pseudonyms import Pseudonyms
 
 
 def cleaned(path, **options):

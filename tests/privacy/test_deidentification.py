@@ -6,7 +6,13 @@ import pytest
 from pydicom import DataElement, Dataset, dcmread
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEG2000Lossless
 
-from formats.written_identities import (
+from formats.written_scans import OPT, eye, opt_dataset, write_dicom
+from octavo.formats import VolumeReadError, read_volume
+from octavo.formats.errors import refusing
+from octavo.privacy.deidentification import MAX_DEPTH, deidentify_dataset, deidentify_file, shift_date
+from octavo.privacy.profile import Dates, Private, Profile, profile_rows
+from octavo.privacy.pseudonyms import Pseudonyms
+from privacy.written_identities import (
     BIRTH_DATE,
     DATE,
     TIME,
@@ -19,12 +25,6 @@ from formats.written_identities import (
     value_for,
     vr_of,
 )
-from formats.written_scans import OPT, eye, opt_dataset, write_dicom
-from octavo.formats import VolumeReadError, read_volume
-from octavo.formats.dicom_deidentification import MAX_DEPTH, deidentify_dataset, deidentify_file, shift_date
-from octavo.formats.dicom_profile import Dates, Private, Profile, profile_rows
-from octavo.formats.dicom_pseudonyms import Pseudonyms
-from octavo.formats.errors import refusing
 
 PSEUDONYMS = Pseudonyms(bytes(range(32)))
 DEPTHS = range(5)

@@ -4,7 +4,7 @@ import struct
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from octavo.formats.skeleton_bytes import fingerprint
+from octavo.privacy.skeleton_bytes import fingerprint
 
 _FIRST_ELEMENT = 132
 _UNKNOWN_LENGTH = 0xFFFFFFFF

@@ -14,10 +14,10 @@ from typing import BinaryIO
 import numpy as np
 
 from octavo.formats.errors import VolumeReadError, refusing
-from octavo.formats.skeleton_arrays import gzip_parts, matlab_parts, nifti_parts, npy_parts, tiff_parts, zip_parts
-from octavo.formats.skeleton_bytes import byte_spread
-from octavo.formats.skeleton_dicom import dicom_parts
-from octavo.formats.skeleton_vendor import e2e_parts, topcon_parts, vol_parts
+from octavo.privacy.skeleton_arrays import gzip_parts, matlab_parts, nifti_parts, npy_parts, tiff_parts, zip_parts
+from octavo.privacy.skeleton_bytes import byte_spread
+from octavo.privacy.skeleton_dicom import dicom_parts
+from octavo.privacy.skeleton_vendor import e2e_parts, topcon_parts, vol_parts
 
 _BLOCK_BYTES = 2**16
 _MOST_BLOCKS = 128

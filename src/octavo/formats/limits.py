@@ -1,5 +1,6 @@
 """How much a file may ask for: sizes are believed only when the bytes are there."""
 
+import io
 import math
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
@@ -81,15 +82,22 @@ def read_exactly(stream: ByteStream, count: int, what: str = "voxels") -> bytear
     """
     # untouched memory costs nothing until bytes arrive in it
     content, filled = bytearray(count), 0
+    place = memoryview(content)
     while filled < count:
-        chunk = stream.read(min(_CHUNK_BYTES, count - filled))
-        if not chunk:
+        room = place[filled : filled + _CHUNK_BYTES]
+        if isinstance(stream, io.BufferedReader):
+            # a plain file puts its bytes where they belong; others hand them over to be copied there
+            arrived = stream.readinto(room)
+        else:
+            chunk = stream.read(len(room))
+            arrived = len(chunk)
+            room[:arrived] = chunk
+        if not arrived:
             raise VolumeReadError(
                 f"holds {filled} bytes of {what}; wanted the {count} that its header promises; "
                 "the file is cut short or its header is wrong: copy or export it again"
             )
-        content[filled : filled + len(chunk)] = chunk
-        filled += len(chunk)
+        filled += arrived
     return content
 
 

@@ -1,6 +1,7 @@
 """A cohort of small scans on disk and the command that trains on it, for tests that go the public way."""
 
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -60,6 +61,8 @@ def octavo_here(words, log, seconds_per_flush=0.0):
     """The command in this process, which ends with it; with slow flushes a kill can be aimed inside a write."""
     from octavo.cli import main
 
+    # what was started in the background ignores the keyboard, and so would this process
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     flush = os.fsync
 
     def slow(descriptor):

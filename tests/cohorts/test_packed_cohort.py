@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 
+from octavo.cli import main
 from octavo.cohorts.choice import CohortChoice
 from octavo.cohorts.dataset import PreparedExams, evaluation_batches
 from octavo.cohorts.manifest import read_manifest, write_manifest
@@ -198,5 +199,16 @@ def test_a_folder_that_holds_something_else_is_left_alone(manifest, tmp_path):
 def test_what_cannot_be_packed_at_all_is_refused(manifest, packed, tmp_path):
     with pytest.raises(OctavoError, match="is a packed cohort; wanted a manifest"):
         pack_cohort(CohortChoice(str(packed)), tmp_path / "other", SIZE)
+    with pytest.raises(OctavoError, match="size is 0 x 8 x 8; wanted B-scans, depth samples and A-scans"):
+        Preparation(size=(0, 8, 8))
     with pytest.raises(OctavoError, match="jobs is 0; wanted at least 1"):
         pack_cohort(CohortChoice(str(manifest)), tmp_path / "other", SIZE, jobs=0)
+
+
+def test_an_address_is_no_folder_to_write_to(manifest, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+
+    assert main(["cohort", "pack", str(manifest), "s3://bucket/packed", "--size", "4", "8", "8"]) == 2
+
+    assert "s3://bucket/packed: is an address; wanted a folder" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["cohort"]

@@ -150,9 +150,10 @@ def test_a_constant_scan_is_refused(value):
         ANY_RASTER.apply(scan(np.full((8, 8, 8), value, np.uint8)))
 
 
-def test_a_size_that_is_not_positive_is_refused():
-    with pytest.raises(OctavoError, match="wanted three positive sizes"):
-        Preparation((0, 8, 8)).apply(scan(noise()))
+@pytest.mark.parametrize("size", [(0, 8, 8), (8, -1, 8), (8, 8, 0)])
+def test_a_size_that_is_not_positive_is_refused_before_any_scan_is_read(size):
+    with pytest.raises(OctavoError, match=f"size is {' x '.join(map(str, size))}; wanted B-scans, depth samples and"):
+        Preparation(size)
 
 
 def test_what_was_taken_as_stored_is_said_once_and_apart_from_the_notes_of_the_reading():

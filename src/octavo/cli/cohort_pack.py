@@ -4,7 +4,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import tyro
@@ -20,7 +19,7 @@ class CohortPack:
 
     manifest: tyro.conf.Positional[str]
     """The manifest."""
-    store: tyro.conf.Positional[Path]
+    store: tyro.conf.Positional[str]
     """The folder of the store, made if it is not there. Copied to an object store it is trained on from there."""
     size: tuple[int, int, int] = (128, 192, 112)
     """B-scans, depth samples and A-scans, as the recipe will want them."""

@@ -19,7 +19,7 @@ from octavo.anatomy import (
     require_raster,
     to_right_eye,
 )
-from octavo.errors import ScanUnsuitableError
+from octavo.errors import OctavoError, ScanUnsuitableError
 from octavo.transforms import Window, percentile_range, resample_values, resampled_spacing, to_levels
 from octavo.volume import Frame, Volume, is_constant
 
@@ -76,6 +76,12 @@ class Preparation:
     """Refuse scans without a superior and an inferior half."""
     both_ends: bool = False
     """Refuse scans that are not declared to hold both macula and optic nerve head."""
+
+    def __post_init__(self) -> None:
+        if len(self.size) != 3 or min(self.size) < 1:
+            raise OctavoError(
+                f"size is {' x '.join(map(str, self.size))}; wanted B-scans, depth samples and A-scans, each at least 1"
+            )
 
     @property
     def of_voxels(self) -> dict[str, object]:

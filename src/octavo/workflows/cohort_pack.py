@@ -54,7 +54,7 @@ class Packed:
 
 def pack_cohort(
     choice: CohortChoice,
-    store: Path,
+    store: str | Path,
     preparation: Preparation | None = None,
     *,
     jobs: int | None = None,
@@ -80,6 +80,7 @@ def pack_cohort(
         raise OctavoError(f"{choice.cohort}: is a packed cohort; wanted a manifest; pack the manifest it came from")
     if is_address(str(store)):
         raise OctavoError(f"{store}: is an address; wanted a folder to write to; copy the folder there afterwards")
+    store = Path(store)
     if store.exists() and not is_store(store) and (not store.is_dir() or any(store.iterdir())):
         raise OctavoError(
             f"{store}: holds something else; wanted a new folder or an earlier store; choose another name"

@@ -1,6 +1,7 @@
 """A cohort larger than memory trains all the same: batches come from mapped voxels and leave nothing behind."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -14,6 +15,10 @@ ROOM_MIB = 256
 
 EXAMS = 1200
 SHAPE = (32, 64, 128)
+
+GIVEN_BACK = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "131072", "MALLOC_TRIM_THRESHOLD_": "131072"}
+"""Lets the C library give back at once what is freed: what it keeps for later comes in steps of many MiB at any time, and
+would hide what is looked for."""
 
 PROGRAM = """
 import json, resource, sys
@@ -60,7 +65,13 @@ def test_two_thousand_batches_take_no_more_memory_than_the_first_epochs(tmp_path
         store.put(f"e{number}", voxels + np.uint8(number % 251), {})
     arguments = [store.address, str(EXAMS), "2000", str(ROOM_MIB)]
 
-    done = subprocess.run([sys.executable, "-c", PROGRAM, *arguments], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **GIVEN_BACK},
+    )
 
     assert done.returncode == 0, done.stderr[-2000:]
     told = json.loads(done.stdout)
@@ -69,4 +80,4 @@ def test_two_thousand_batches_take_no_more_memory_than_the_first_epochs(tmp_path
     assert len(sizes) == 40
     assert sizes.max() < 2 * 2**30
     # the first epoch of 300 batches is where the libraries take what they keep
-    assert sizes[20:].max() <= 1.02 * sizes[6:12].max()
+    assert sizes[20:].max() <= 1.01 * sizes[6:12].max()

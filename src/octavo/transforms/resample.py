@@ -9,6 +9,7 @@ to the few samples they depend on, and B-scan by B-scan, so that what is worked 
 """
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Num
@@ -76,22 +77,33 @@ def resample_values(
     # the axis that shrinks most goes first: what follows has less to do
     across_first = shape[2] * values.shape[1] <= shape[1] * values.shape[2]
     planes = np.empty((values.shape[0], *shape[1:]), np.float32)
+    grey = np.empty(values.shape[1:], np.float32)
     for bscan, plane in zip(values, planes, strict=True):
-        grey = bscan.astype(np.float32, copy=False)
+        np.copyto(grey, bscan, casting="same_kind")
         if across_first:
-            plane[...] = _along_rows(_along_columns(grey, across), down)
+            _along_rows(_along_columns(grey, across), down, out=plane)
         else:
-            plane[...] = _along_columns(_along_rows(grey, down), across)
+            _along_columns(_along_rows(grey, down), across, out=plane)
     if slow is None:
         return planes
     return _along_rows(planes.reshape(len(planes), -1), slow).reshape(shape)
 
 
-_BAND = 16
+_BAND = 8
 """Rows of a weight matrix that are applied together: enough for a matrix product to pay, few enough to have few columns."""
 
-_Bands = tuple[tuple[slice, slice, np.ndarray], ...]
-"""Which outputs, from which inputs, by which weights."""
+
+class _Band(NamedTuple):
+    """Which outputs, from which inputs, by which weights."""
+
+    outputs: slice
+    inputs: slice
+    weights: np.ndarray
+    turned: np.ndarray
+    """The weights from inputs to outputs, laid out anew: a product with a turned view is slower."""
+
+
+_Bands = tuple[_Band, ...]
 
 
 def _bands_of(size_in: int, size_out: int, edges: tuple[float, float]) -> _Bands | None:
@@ -114,26 +126,40 @@ def _bands(size_in: int, size_out: int, start: float, stop: float) -> _Bands:
         rows = weights[first : first + _BAND]
         used = np.flatnonzero(rows.any(axis=0))
         inputs = slice(int(used[0]), int(used[-1]) + 1)
-        bands.append((slice(first, first + len(rows)), inputs, np.ascontiguousarray(rows[:, inputs])))
+        block = np.ascontiguousarray(rows[:, inputs])
+        bands.append(_Band(slice(first, first + len(rows)), inputs, block, np.ascontiguousarray(block.T)))
     return tuple(bands)
 
 
-def _along_rows(block: Float[np.ndarray, "in column"], bands: _Bands | None) -> Float[np.ndarray, "out column"]:
+def _along_rows(
+    block: Float[np.ndarray, "in column"], bands: _Bands | None, out: Float[np.ndarray, "out column"] | None = None
+) -> Float[np.ndarray, "out column"]:
     if bands is None:
-        return block
-    result = np.empty((bands[-1][0].stop, block.shape[1]), np.float32)
-    for outputs, inputs, weights in bands:
-        np.matmul(weights, block[inputs], out=result[outputs])
+        return _kept(block, out)
+    result = np.empty((bands[-1].outputs.stop, block.shape[1]), np.float32) if out is None else out
+    for band in bands:
+        np.matmul(band.weights, block[band.inputs], out=result[band.outputs])
     return result
 
 
-def _along_columns(block: Float[np.ndarray, "row in"], bands: _Bands | None) -> Float[np.ndarray, "row out"]:
+def _along_columns(
+    block: Float[np.ndarray, "row in"], bands: _Bands | None, out: Float[np.ndarray, "row out"] | None = None
+) -> Float[np.ndarray, "row out"]:
     if bands is None:
-        return block
-    result = np.empty((block.shape[0], bands[-1][0].stop), np.float32)
-    for outputs, inputs, weights in bands:
-        result[:, outputs] = block[:, inputs] @ weights.T
+        return _kept(block, out)
+    result = np.empty((block.shape[0], bands[-1].outputs.stop), np.float32) if out is None else out
+    for band in bands:
+        np.matmul(block[:, band.inputs], band.turned, out=result[:, band.outputs])
     return result
+
+
+def _kept(
+    block: Float[np.ndarray, "row column"], out: Float[np.ndarray, "row column"] | None
+) -> Float[np.ndarray, "row column"]:
+    if out is None:
+        return block
+    out[...] = block
+    return out
 
 
 def resample(volume: Volume, shape: tuple[int, int, int]) -> Volume:

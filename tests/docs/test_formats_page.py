@@ -18,24 +18,27 @@ from octavo.volume import Origin, Volume
 
 COLUMNS = ("millimetres", "eye", "direction", "pattern", "surfaces", "photograph")
 ELSEWHERE = {
-    ("dicom", "direction"): "tests/formats/test_dicom.py::test_lines_on_the_fundus_tell_the_direction",
+    ("dicom", "direction"): "tests/formats/dicom/test_dicom.py::test_lines_on_the_fundus_tell_the_direction",
     (
         "dicom",
         "photograph",
-    ): "tests/formats/test_dicom_writer.py::test_photographs_of_the_same_study_and_eye_come_along",
+    ): "tests/formats/dicom/test_dicom_writing.py::test_photographs_of_the_same_study_and_eye_come_along",
     ("numpy", "direction"): "tests/formats/test_numpy_file.py::test_octavos_own_archive_brings_everything_back",
     ("tiff", "direction"): "tests/formats/test_tiff.py::test_octavos_own_file_brings_everything_back",
-    ("heidelberg-vol", "surfaces"): "tests/formats/test_heidelberg_vol.py::test_boundaries_and_fundus_image_come_along",
+    (
+        "heidelberg-vol",
+        "surfaces",
+    ): "tests/formats/heidelberg/test_heidelberg_vol.py::test_boundaries_and_fundus_image_come_along",
     (
         "heidelberg-vol",
         "photograph",
-    ): "tests/formats/test_heidelberg_vol.py::test_boundaries_and_fundus_image_come_along",
-    ("zeiss-img", "direction"): "tests/formats/test_zeiss_img.py::test_a_profile_says_everything",
-    ("zeiss-img", "photograph"): "tests/formats/test_zeiss_img.py::test_the_fundus_image_comes_along",
+    ): "tests/formats/heidelberg/test_heidelberg_vol.py::test_boundaries_and_fundus_image_come_along",
+    ("zeiss-img", "direction"): "tests/formats/zeiss/test_zeiss_img.py::test_a_profile_says_everything",
+    ("zeiss-img", "photograph"): "tests/formats/zeiss/test_zeiss_img.py::test_the_fundus_image_comes_along",
     (
         "matlab",
         "photograph",
-    ): "tests/formats/test_matlab.py::test_layers_and_the_infrared_image_of_an_export_come_along",
+    ): "tests/formats/matlab/test_matlab.py::test_layers_and_the_infrared_image_of_an_export_come_along",
 }
 """Claims that no seed of a format shows, and the test that does."""
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
-from formats.test_nifti import FULL
+from formats.nifti.test_nifti import FULL
 from formats.test_numpy_companions import BESIDE, SCAN
 from formats.written_bioptigen import bioptigen_bytes
 from formats.written_e2e import planted_raster, write_e2e

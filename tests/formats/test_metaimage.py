@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from formats.mutants import attack, mutants_asked
-from formats.test_nifti import foreign
+from formats.nifti.test_nifti import foreign
 from formats.written_scans import eye
 from formats.written_stored_images import MET, write_mha, write_mhd
 from octavo.formats import VolumeReadError, files_read_for, find_scans, limits, list_scans, read_volume

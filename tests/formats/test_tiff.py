@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from formats.test_nifti import FULL
+from formats.nifti.test_nifti import FULL
 from formats.test_numpy_file import same
 from formats.written_scans import eye
 from octavo.errors import OctavoError

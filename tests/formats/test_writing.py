@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from formats.test_nifti import FULL
+from formats.nifti.test_nifti import FULL
 from formats.test_numpy_file import same
 from formats.written_scans import eye
 from octavo.errors import OctavoError

@@ -1,6 +1,7 @@
 """Files: one vendor or standard per file, all found in `READERS`; `read_volume` is the way in, `write_volume` out.
 
-A new format is one file that makes a `Reader`, and one line in `octavo.formats.reading.READERS`.
+A new format is one file that makes a `Reader`, and one line in `octavo.formats.reading.READERS`. Where a vendor or a
+standard takes several files, they share a room.
 """
 
 from octavo.formats.companions_folder import write_companions

@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 from octavo.formats import image_folder, picture
-from octavo.formats.analyze import is_voxels_of_pair
 from octavo.formats.errors import VolumeReadError, refusing
+from octavo.formats.nifti.analyze import is_voxels_of_pair
 from octavo.formats.reader import Reader
 from octavo.formats.reading import READERS, beginning_of, find_reader, known_formats, list_scans, split_name
 

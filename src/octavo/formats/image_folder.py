@@ -19,7 +19,7 @@ from jaxtyping import Num
 
 from octavo.formats.errors import VolumeReadError
 from octavo.formats.greyscale import LEFT_NOTE, bytes_per_pixel, grey_values, left_half, wants_left_half
-from octavo.formats.heyex_export import HeyexExport, read_heyex_export
+from octavo.formats.heidelberg.export_geometry import HeyexExport, read_heyex_export
 from octavo.formats.limits import check_size
 from octavo.formats.reader import Kind, Reader, ReadOptions, Scan
 from octavo.formats.scan_lines import read_scan_lines

@@ -5,6 +5,9 @@ import math
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
+import numpy as np
+from jaxtyping import UInt8
+
 from octavo.formats.errors import VolumeReadError
 
 MAX_VOXELS = 2**29
@@ -80,9 +83,24 @@ def read_exactly(stream: ByteStream, count: int, what: str = "voxels") -> bytear
     Raises:
         VolumeReadError: If the stream ends before.
     """
-    # untouched memory costs nothing until bytes arrive in it
-    content, filled = bytearray(count), 0
-    place = memoryview(content)
+    content = bytearray(count)
+    _fill(memoryview(content), stream, what)
+    return content
+
+
+def read_voxel_bytes(stream: ByteStream, count: int, what: str = "voxels") -> UInt8[np.ndarray, " count"]:
+    """As `read_exactly`, for the many bytes of a scan: memory that is not touched before bytes arrive in it.
+
+    Raises:
+        VolumeReadError: If the stream ends before.
+    """
+    content = np.empty(count, np.uint8)
+    _fill(content.data, stream, what)
+    return content
+
+
+def _fill(place: memoryview, stream: ByteStream, what: str) -> None:
+    count, filled = len(place), 0
     while filled < count:
         room = place[filled : filled + _CHUNK_BYTES]
         if isinstance(stream, io.BufferedReader):
@@ -98,7 +116,6 @@ def read_exactly(stream: ByteStream, count: int, what: str = "voxels") -> bytear
                 "the file is cut short or its header is wrong: copy or export it again"
             )
         filled += arrived
-    return content
 
 
 def expect_end(stream: ByteStream, count: int) -> None:

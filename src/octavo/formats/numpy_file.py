@@ -30,7 +30,7 @@ from octavo.formats.geometry_text import (
     stated_laterality,
     stated_shape,
 )
-from octavo.formats.limits import FREE_BYTES, ByteStream, check_size, expect_end, read_exactly
+from octavo.formats.limits import FREE_BYTES, ByteStream, check_size, expect_end, read_exactly, read_voxel_bytes
 from octavo.formats.numpy_companions import NO_COMPANIONS, companions_from_arrays, companions_to_arrays
 from octavo.formats.reader import Kind, Reader, ReadOptions, Scan
 from octavo.formats.stored_axes import axes_of, check_real_type, to_real_numbers, to_volume_axes
@@ -232,10 +232,10 @@ def _check_member(stored: StoredArray, stored_bytes: int) -> None:
 
 def _read_values(stream: ByteStream, stored: StoredArray) -> Num[np.ndarray, "..."]:
     needed = check_size(stored.shape, stored.dtype.itemsize, 2**62)
-    content = read_exactly(stream, needed)
+    content = read_voxel_bytes(stream, needed)
     expect_end(stream, needed)
     order: Literal["F", "C"] = "F" if stored.column_order else "C"
-    return to_real_numbers(np.frombuffer(content, stored.dtype).reshape(stored.shape, order=order))
+    return to_real_numbers(content.view(stored.dtype).reshape(stored.shape, order=order))
 
 
 def _describe(stored: StoredArray) -> str:

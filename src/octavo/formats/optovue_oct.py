@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from octavo.formats.errors import VolumeReadError
-from octavo.formats.limits import check_size, read_exactly
+from octavo.formats.limits import check_size, read_voxel_bytes
 from octavo.formats.reader import Kind, Reader, ReadOptions, Scan
 from octavo.volume import Laterality, Origin, Region, ScanPattern, Source, Spacing, Volume
 
@@ -178,8 +178,8 @@ def _load(path: Path, said: _Description, part: _Part) -> Volume:
     bscans, depth, ascans = part.shape
     with path.open("rb") as file:
         file.seek(part.start)
-        content = read_exactly(file, bscans * depth * ascans * _SAMPLE_BYTES)
-    stored = np.frombuffer(content, "<f4").reshape(bscans, ascans, depth)
+        content = read_voxel_bytes(file, bscans * depth * ascans * _SAMPLE_BYTES)
+    stored = content.view("<f4").reshape(bscans, ascans, depth)
     is_raster = said.is_3d and bscans > 1 and part.is_first
     pattern = ScanPattern.RASTER if is_raster else ScanPattern.LINE if bscans == 1 else ScanPattern.UNKNOWN
     notes: tuple[str, ...] = (_DIRECTION,) if is_raster else ()

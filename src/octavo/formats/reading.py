@@ -8,28 +8,26 @@ from typing import Any, TypedDict
 
 from octavo.companions import Companions
 from octavo.formats import (
-    analyze,
     bioptigen_oct,
-    dicom,
-    heidelberg_e2e,
-    heidelberg_vol,
-    heidelberg_xml,
     image_folder,
-    matlab,
     metaimage,
-    nifti,
     nrrd,
     numpy_file,
     octexplorer,
     optovue_oct,
     picture,
     tiff,
-    topcon,
-    zeiss_img,
 )
+from octavo.formats.dicom import reading as dicom
 from octavo.formats.errors import VolumeReadError, refusing
+from octavo.formats.heidelberg import e2e, vol, xml_export
+from octavo.formats.matlab import reading as matlab
+from octavo.formats.nifti import analyze
+from octavo.formats.nifti import reading as nifti
 from octavo.formats.reader import Kind, Reader, ReadOptions, Scan
 from octavo.formats.stored_axes import parse_axes
+from octavo.formats.topcon import reading as topcon
+from octavo.formats.zeiss import img
 from octavo.volume import AXES, Laterality, Origin, Region, ScanPattern, SlowAxis, Spacing, Volume, is_constant
 
 READERS: dict[str, Reader] = {
@@ -39,17 +37,17 @@ READERS: dict[str, Reader] = {
         analyze.READER,
         nifti.READER,
         tiff.READER,
-        zeiss_img.READER,
+        img.READER,
         dicom.READER,
-        heidelberg_vol.READER,
+        vol.READER,
         topcon.READER,
-        heidelberg_e2e.READER,
+        e2e.READER,
         metaimage.READER,
         nrrd.READER,
         matlab.READER,
         bioptigen_oct.READER,
         optovue_oct.READER,
-        heidelberg_xml.READER,
+        xml_export.READER,
         image_folder.READER,
         picture.READER,
     )

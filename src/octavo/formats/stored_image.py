@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import Num
 
 from octavo.formats.errors import VolumeReadError
-from octavo.formats.limits import ByteStream, check_size, expect_end, read_exactly
+from octavo.formats.limits import ByteStream, check_size, expect_end, read_voxel_bytes
 from octavo.formats.reader import Kind, Scan
 from octavo.formats.stored_axes import axes_of, check_real_type, to_real_numbers, to_volume_axes
 from octavo.volume import AXES, Laterality, Origin, Spacing, Volume
@@ -203,9 +203,9 @@ def _load(image: StoredImage, stored_axes: tuple[str, ...]) -> Volume:
 def _read_values(image: StoredImage) -> Num[np.ndarray, "..."]:
     needed = check_size(image.shape, image.dtype.itemsize, image.data.stat().st_size)
     with _opened(image, needed) as stream:
-        content = read_exactly(stream, needed)
+        content = read_voxel_bytes(stream, needed)
         expect_end(stream, needed)
-    return to_real_numbers(np.frombuffer(content, image.dtype).reshape(image.shape, order="F"))
+    return to_real_numbers(content.view(image.dtype).reshape(image.shape, order="F"))
 
 
 @contextmanager

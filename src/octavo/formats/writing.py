@@ -8,8 +8,8 @@ from typing import BinaryIO
 from octavo.companions import Companions
 from octavo.errors import OctavoError, unknown_name
 from octavo.files import atomic_writer
-from octavo.formats.dicom_writer import write_dicom
-from octavo.formats.nifti_writer import write_nifti, write_nifti_gz
+from octavo.formats.dicom.writing import write_dicom
+from octavo.formats.nifti.writing import write_nifti, write_nifti_gz
 from octavo.formats.numpy_file import write_npz
 from octavo.formats.tiff import write_tiff
 from octavo.volume import Volume

@@ -13,7 +13,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from octavo.formats.dicom_dataset import is_dicom, read_dataset
+from octavo.formats.dicom.dataset import is_dicom, read_dataset
 from octavo.formats.errors import VolumeReadError, quiet_parsers
 from octavo.privacy.markings import blank_comments, refuse_markings
 from octavo.privacy.profile import Action, Dates, Private, Profile

@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from octavo.formats.topcon_chunks import read_chunk_table
+from octavo.formats.topcon.chunks import read_chunk_table
 from octavo.privacy.skeleton_bytes import fingerprint, number_within
 
 _TOPCON_WORDS = {

@@ -43,7 +43,7 @@ def own_words(sentence: str, path: Path | str) -> str:
 def _vocabulary() -> frozenset[str]:
     """Every word of the sentences in the readers' code; documentation is not among them, for it gives names as examples."""
     words = {"FILE"}
-    for source in sorted(_READERS.glob("*.py")):
+    for source in sorted(_READERS.rglob("*.py")):
         for text in _texts(ast.parse(source.read_text(encoding="utf-8"))):
             words.update(_WORD.findall(text))
     return frozenset(words)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from octavo.errors import OctavoError
 from octavo.files import write_bytes
-from octavo.formats.dicom_dataset import is_dicom
+from octavo.formats.dicom.dataset import is_dicom
 from octavo.formats.errors import VolumeReadError, refusing
 from octavo.privacy.deidentification import Deidentified, deidentify_file
 from octavo.privacy.profile import Dates, Private, Profile

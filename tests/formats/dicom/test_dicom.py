@@ -28,8 +28,9 @@ from formats.written_scans import (
     write_series,
 )
 from octavo.cli import main
-from octavo.formats import VolumeReadError, dicom_apart, find_scans, list_scans, read_volume
-from octavo.formats.dicom_pixels import codestream_size
+from octavo.formats import VolumeReadError, find_scans, list_scans, read_volume
+from octavo.formats.dicom import apart
+from octavo.formats.dicom.pixels import codestream_size
 from octavo.volume import Laterality, Origin, ScanPattern, SlowAxis, Spacing
 
 LOSSLESS = {
@@ -95,7 +96,7 @@ def test_a_damaged_lossless_jpeg_is_refused_and_the_process_lives(lossless_jpeg,
 
 
 def test_a_decoder_that_does_not_end_is_ended(tmp_path, monkeypatch):
-    monkeypatch.setattr(dicom_apart, "_PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(apart, "_PATIENCE_SECONDS", 0.01)
     path = write_dicom(tmp_path / "eye.dcm", opt_dataset(eye()), JPEGLSLossless)
 
     with pytest.raises(VolumeReadError, match="were not decoded within 0 s; wanted frames that end"):

@@ -8,13 +8,13 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import UID, JPEG2000Lossless, RLELossless
 
 from formats.mutants import attack, mutants_asked
-from formats.test_nifti import FULL
+from formats.nifti.test_nifti import FULL
 from formats.test_numpy_file import same
 from formats.written_scans import eye, opt_dataset, write_dicom, write_series
 from octavo.companions import Picture
 from octavo.errors import OctavoError
 from octavo.formats import VolumeReadError, read_companions, read_volume, write_volume
-from octavo.formats.dicom_own import PRIVATE_TAGS
+from octavo.formats.dicom.own import PRIVATE_TAGS
 from octavo.formats.reader import ReadOptions
 from octavo.formats.reading import READERS
 from octavo.volume import Frame, Laterality, Origin, Region, ScanPattern, SlowAxis, Source, Spacing, Volume
@@ -364,7 +364,7 @@ def test_a_damaged_photograph_is_noted_without_naming_anything(tmp_path, scan):
 
 
 def test_a_crowded_folder_is_not_looked_through(tmp_path, scan, monkeypatch):
-    monkeypatch.setattr("octavo.formats.dicom_companions._MOST_FILES", 1)
+    monkeypatch.setattr("octavo.formats.dicom.companions._MOST_FILES", 1)
     dataset, path = scan
     photograph(tmp_path / "one.dcm", dataset.StudyInstanceUID)
     photograph(tmp_path / "two.dcm", dataset.StudyInstanceUID)

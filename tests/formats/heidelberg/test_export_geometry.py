@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from formats.written_scans import bscan_lines, heyex_xml
-from octavo.formats import heyex_export
 from octavo.formats.errors import VolumeReadError
-from octavo.formats.heyex_export import read_heyex_export
+from octavo.formats.heidelberg import export_geometry
+from octavo.formats.heidelberg.export_geometry import read_heyex_export
 from octavo.volume import Laterality
 
 
@@ -60,8 +60,8 @@ def test_damaged_and_hostile_files_are_refused(tmp_path, text, sentence):
     "text", ["<a>" + "<Image/>" * 60 + "</a>", "<a>" + "<Series/>" * 60 + "</a>", "<a>" + "<b/>" * 120 + "</a>"]
 )
 def test_a_file_of_more_than_any_export_is_refused(tmp_path, monkeypatch, text):
-    monkeypatch.setattr(heyex_export, "_MOST_IMAGES", 50)
-    monkeypatch.setattr(heyex_export, "_MOST_ELEMENTS", 100)
+    monkeypatch.setattr(export_geometry, "_MOST_IMAGES", 50)
+    monkeypatch.setattr(export_geometry, "_MOST_ELEMENTS", 100)
 
     with pytest.raises(VolumeReadError, match="lists more than 50 images or holds more than 100 elements"):
         read(tmp_path, text)

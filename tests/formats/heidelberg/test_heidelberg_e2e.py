@@ -27,7 +27,7 @@ from octavo.formats.reader import ReadOptions
 from octavo.formats.reading import find_reader
 from octavo.volume import Laterality, Origin, ScanPattern, SlowAxis, Spacing
 
-REAL = Path(__file__).parents[3] / "shared" / "data" / "heidelberg_e2e" / "e2e_minimized.E2E"
+REAL = Path(__file__).parents[4] / "shared" / "data" / "heidelberg_e2e" / "e2e_minimized.E2E"
 
 
 def scans_of(path: Path):

@@ -30,7 +30,7 @@ from formats.written_scans import eye
 from octavo.formats import VolumeReadError, list_scans, read_companions, read_volume
 from octavo.volume import Laterality, ScanPattern
 
-REAL = Path(__file__).parents[3] / "shared" / "data" / "heidelberg_e2e" / "e2e_minimized.E2E"
+REAL = Path(__file__).parents[4] / "shared" / "data" / "heidelberg_e2e" / "e2e_minimized.E2E"
 
 
 @pytest.mark.parametrize(

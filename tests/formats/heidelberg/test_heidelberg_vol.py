@@ -197,7 +197,7 @@ def test_a_version_of_another_program_is_read_by_its_name_and_noted(tmp_path):
     assert "none of Heidelberg's" in volume.notes[0]
 
 
-REAL = Path(__file__).parents[3] / "shared" / "data" / "heidelberg_vol"
+REAL = Path(__file__).parents[4] / "shared" / "data" / "heidelberg_vol"
 HEADER_BYTES = 256 + 4 * 16 * 4
 
 

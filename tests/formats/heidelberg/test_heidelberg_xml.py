@@ -13,7 +13,7 @@ from octavo.formats.reader import ReadOptions
 from octavo.formats.reading import READERS
 from octavo.volume import Laterality, Origin, ScanPattern, SlowAxis, Spacing
 
-REAL = Path(__file__).parents[3] / "shared" / "data" / "heidelberg_xml" / "test_volume"
+REAL = Path(__file__).parents[4] / "shared" / "data" / "heidelberg_xml" / "test_volume"
 
 
 def test_pictures_are_in_the_order_of_the_file_whatever_their_names(tmp_path):

@@ -23,7 +23,7 @@ from octavo.companions import Picture
 from octavo.formats import VolumeReadError, list_scans, read_companions, read_volume
 from octavo.volume import Laterality, Origin, ScanPattern, Spacing
 
-DATA = Path(__file__).parents[3] / "shared" / "data" / "oct_circle_mat"
+DATA = Path(__file__).parents[4] / "shared" / "data" / "oct_circle_mat"
 STORED = np.ascontiguousarray(eye().transpose(1, 2, 0))
 """The planted eye as MATLAB users keep it: rows are depth, columns A-scans, pages B-scans."""
 

@@ -20,10 +20,10 @@ from formats.written_topcon import (
 from octavo.companions import Picture
 from octavo.formats import VolumeReadError, list_scans, read_companions, read_volume
 from octavo.formats.reader import ReadOptions
-from octavo.formats.topcon import READER
+from octavo.formats.topcon.reading import READER
 from octavo.volume import Laterality, Origin, Region, ScanPattern, SlowAxis
 
-SAMPLE = Path(__file__).parents[3] / "shared" / "data" / "topcon" / "fda_minimized.fda"
+SAMPLE = Path(__file__).parents[4] / "shared" / "data" / "topcon" / "fda_minimized.fda"
 SHAPE = (4, 12, 16)
 
 

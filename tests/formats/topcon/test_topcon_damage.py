@@ -12,7 +12,7 @@ from PIL import Image
 from formats.written_scans import eye
 from formats.written_topcon import BLOCK, chunk, compressed, contour, j2k, plain, read, topcon_bytes, written
 from octavo.formats import VolumeReadError, read_companions, read_volume
-from octavo.formats.topcon_jpeg2000 import decode_jpeg2000
+from octavo.formats.topcon.jpeg2000 import decode_jpeg2000
 
 SHAPE = (4, 12, 16)
 

@@ -8,7 +8,7 @@ from formats.written_scans import eye
 from formats.written_zeiss import cube_name, img_bytes, scrambled_dicom, textured, write_profiled
 from octavo.companions import Picture
 from octavo.formats import VolumeReadError, files_read_for, list_scans, read_companions, read_volume
-from octavo.formats.zeiss_protocols import PROTOCOLS, find_protocol
+from octavo.formats.zeiss.protocols import PROTOCOLS, find_protocol
 from octavo.volume import Laterality, Origin, Region, ScanPattern, SlowAxis
 
 MIB = 2**20

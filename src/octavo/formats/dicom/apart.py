@@ -32,7 +32,7 @@ def decode_apart(paths: Sequence[Path], plugin: str, expected_bytes: int) -> lis
         VolumeReadError: If the decoder crashes, finds a fault or takes too long.
     """
     patience = _PATIENCE_SECONDS + expected_bytes / _SLOWEST_BYTES_PER_SECOND
-    words = [sys.executable, "-P", "-m", "octavo.formats.dicom_apart", plugin, *(str(path.resolve()) for path in paths)]
+    words = [sys.executable, "-P", "-m", "octavo.formats.dicom.apart", plugin, *(str(path.resolve()) for path in paths)]
     try:
         done = subprocess.run(words, capture_output=True, timeout=patience, check=True)
     except subprocess.TimeoutExpired as error:

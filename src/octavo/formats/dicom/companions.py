@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from octavo.companions import Companions, EnFace, Picture
-from octavo.formats.dicom_dataset import Instance, is_dicom, read_dataset
-from octavo.formats.dicom_geometry import laterality_of
-from octavo.formats.dicom_pixels import decode_picture
+from octavo.formats.dicom.dataset import Instance, is_dicom, read_dataset
+from octavo.formats.dicom.geometry import laterality_of
+from octavo.formats.dicom.pixels import decode_picture
 from octavo.formats.errors import VolumeReadError, refusing
 from octavo.volume import Laterality
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from octavo.formats.dicom_own import PRIVATE_TAGS
+from octavo.formats.dicom.own import PRIVATE_TAGS
 from octavo.formats.errors import VolumeReadError
 from octavo.formats.limits import MAX_RATIO, ByteStream, check_size, is_bomb
 from octavo.formats.reader import Kind

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Num, Shaped
 
-from octavo.formats.dicom_apart import decode_apart
-from octavo.formats.dicom_dataset import Instance, read_dataset
+from octavo.formats.dicom.apart import decode_apart
+from octavo.formats.dicom.dataset import Instance, read_dataset
 from octavo.formats.errors import VolumeReadError
 from octavo.formats.greyscale import grey_of_channels
 from octavo.formats.limits import check_size

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from octavo.formats.dicom_companions import companions_of
-from octavo.formats.dicom_dataset import (
+from octavo.formats.dicom.companions import companions_of
+from octavo.formats.dicom.dataset import (
     Instance,
     NotBScansError,
     device_of,
@@ -21,9 +21,9 @@ from octavo.formats.dicom_dataset import (
     read_dataset,
     read_instance,
 )
-from octavo.formats.dicom_geometry import FramePlace, frame_places, laterality_of, offsets_mm, pattern_of, spacing_of
-from octavo.formats.dicom_own import own_geometry, with_own_geometry
-from octavo.formats.dicom_pixels import decode_pixels
+from octavo.formats.dicom.geometry import FramePlace, frame_places, laterality_of, offsets_mm, pattern_of, spacing_of
+from octavo.formats.dicom.own import own_geometry, with_own_geometry
+from octavo.formats.dicom.pixels import decode_pixels
 from octavo.formats.errors import VolumeReadError, refusing
 from octavo.formats.reader import Kind, Reader, ReadOptions, Scan
 from octavo.volume import Laterality, Origin, ScanPattern, Source, Volume

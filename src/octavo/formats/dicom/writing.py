@@ -11,7 +11,7 @@
   1970: none is known, and the same scan gives the same file. Identifiers are worked out from the content for the same
   reason. The series is by octavo; the device that made the scan stands in octavo's own geometry.
 * What the standard has no place for (pattern, direction, how each thing is known) stands as JSON in a private block,
-  with a digest of the samples by which `dicom_own` can tell whether it still belongs to them.
+  with a digest of the samples by which `own` can tell whether it still belongs to them.
 """
 
 import hashlib
@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from octavo import __version__
 from octavo.errors import OctavoError
-from octavo.formats.dicom_dataset import OPHTHALMIC_TOMOGRAPHY
-from octavo.formats.dicom_own import CREATOR, DIGEST_ELEMENT, GROUP, TEXT_ELEMENT, digest_of
+from octavo.formats.dicom.dataset import OPHTHALMIC_TOMOGRAPHY
+from octavo.formats.dicom.own import CREATOR, DIGEST_ELEMENT, GROUP, TEXT_ELEMENT, digest_of
 from octavo.formats.geometry_text import geometry_to_text
 from octavo.volume import Frame, Laterality, Region, Volume
 

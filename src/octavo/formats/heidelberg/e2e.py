@@ -22,10 +22,17 @@ import numpy as np
 from jaxtyping import Float32
 
 from octavo.companions import Companions, EnFace, Picture
-from octavo.formats.e2e_chunks import MAGICS, read_chunk_table
-from octavo.formats.e2e_series import BScan, E2EScan, read_codes, read_contours, read_picture, sort_into_scans
 from octavo.formats.errors import VolumeReadError
-from octavo.formats.heidelberg_layers import depth_or_unknown, known_surfaces, layer_name
+from octavo.formats.heidelberg.e2e_chunks import MAGICS, read_chunk_table
+from octavo.formats.heidelberg.e2e_series import (
+    BScan,
+    E2EScan,
+    read_codes,
+    read_contours,
+    read_picture,
+    sort_into_scans,
+)
+from octavo.formats.heidelberg.layers import depth_or_unknown, known_surfaces, layer_name
 from octavo.formats.limits import check_size
 from octavo.formats.reader import Kind, Reader, ReadOptions, Scan
 from octavo.formats.reflectivity import grey_of_reflectivity, is_no_data, reflectivity_of_codes

@@ -24,7 +24,8 @@ from typing import BinaryIO
 import numpy as np
 from jaxtyping import Float32, UInt8, UInt16
 
-from octavo.formats.e2e_chunks import (
+from octavo.formats.errors import VolumeReadError
+from octavo.formats.heidelberg.e2e_chunks import (
     BSCAN_INFO,
     CONTOUR,
     IMAGE,
@@ -38,8 +39,7 @@ from octavo.formats.e2e_chunks import (
     is_intact,
     payload_of,
 )
-from octavo.formats.errors import VolumeReadError
-from octavo.formats.heidelberg_layers import ask_too_much
+from octavo.formats.heidelberg.layers import ask_too_much
 from octavo.volume import Laterality
 
 _IMAGE_HEADER_BYTES = 20

@@ -21,7 +21,7 @@ from jaxtyping import Float32
 
 from octavo.companions import Companions, EnFace, Picture
 from octavo.formats.errors import VolumeReadError
-from octavo.formats.heidelberg_layers import depth_or_unknown, known_surfaces, layer_name
+from octavo.formats.heidelberg.layers import depth_or_unknown, known_surfaces, layer_name
 from octavo.formats.limits import check_size, read_exactly
 from octavo.formats.reader import Kind, Reader, ReadOptions, Scan
 from octavo.formats.reflectivity import grey_of_reflectivity

@@ -19,8 +19,8 @@ import numpy as np
 
 from octavo.companions import Companions, EnFace, Picture, Surface
 from octavo.formats.errors import VolumeReadError, refusing
-from octavo.formats.heidelberg_layers import NAMES, ask_too_much, depth_or_unknown, known_surfaces
-from octavo.formats.heyex_export import HeyexImage, HeyexSeries, common_size, read_heyex_series
+from octavo.formats.heidelberg.export_geometry import HeyexImage, HeyexSeries, common_size, read_heyex_series
+from octavo.formats.heidelberg.layers import NAMES, ask_too_much, depth_or_unknown, known_surfaces
 from octavo.formats.image_folder import is_picture, pictures_in, read_pictures
 from octavo.formats.reader import Kind, Reader, ReadOptions, Scan
 from octavo.formats.scan_lines import ScanLines, read_scan_lines

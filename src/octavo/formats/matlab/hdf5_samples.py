@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Num
 
 from octavo.formats.errors import VolumeReadError
-from octavo.formats.limits import check_size, read_exactly
+from octavo.formats.limits import check_size, read_exactly, read_voxel_bytes
 
 _DEFLATE, _SHUFFLE = 1, 2
 _COMPACT, _CONTIGUOUS, _CHUNKED = 0, 1, 2
@@ -117,7 +117,7 @@ def read_samples(
                 "wanted them inside the file; the file is cut short: copy or save it again"
             )
         stream.seek(layout.address + base)
-        return np.frombuffer(read_exactly(stream, needed), dtype).reshape(shape)
+        return read_voxel_bytes(stream, needed).view(dtype).reshape(shape)
     chunks = _find_chunks(stream, file_bytes, base, layout, shape)
     values = np.empty(shape, dtype)
     for chunk in chunks:

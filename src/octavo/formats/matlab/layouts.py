@@ -10,7 +10,7 @@ from jaxtyping import Float, Num
 
 from octavo.companions import Companions, EnFace, Picture, Surface
 from octavo.formats.errors import VolumeReadError
-from octavo.formats.matlab_array import MatlabArray
+from octavo.formats.matlab.array import MatlabArray
 from octavo.volume import Laterality, ScanPattern
 
 _LINES = {

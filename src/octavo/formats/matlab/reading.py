@@ -23,11 +23,11 @@ import numpy as np
 
 from octavo.companions import Companions
 from octavo.errors import unknown_name
-from octavo.formats import matlab5, matlab73
 from octavo.formats.errors import VolumeReadError
 from octavo.formats.limits import check_size
-from octavo.formats.matlab_array import MatlabArray
-from octavo.formats.matlab_layouts import LAYER_ARRAYS, Export, find_boundaries, layer_companions, read_export
+from octavo.formats.matlab import version5, version73
+from octavo.formats.matlab.array import MatlabArray
+from octavo.formats.matlab.layouts import LAYER_ARRAYS, Export, find_boundaries, layer_companions, read_export
 from octavo.formats.reader import Kind, Reader, ReadOptions, Scan
 from octavo.formats.stored_axes import axes_of, check_real_type, to_real_numbers, to_volume_axes
 from octavo.volume import Laterality, Origin, ScanPattern, Source, Spacing, Volume
@@ -44,16 +44,16 @@ _BIG_ENDIAN_5 = b"\x01\x00MI"
 def _recognises(path: Path, beginning: bytes) -> bool:
     if beginning.startswith(b"MATLAB ") and beginning[124:128] in {_VERSION_5, _VERSION_73, _BIG_ENDIAN_5}:
         return True
-    return beginning.startswith(matlab73.SIGNATURE) and path.suffix.lower() == ".mat"
+    return beginning.startswith(version73.SIGNATURE) and path.suffix.lower() == ".mat"
 
 
 def _arrays(path: Path) -> dict[str, MatlabArray]:
     with path.open("rb") as file:
-        beginning = file.read(matlab5.HEADER_BYTES)
+        beginning = file.read(version5.HEADER_BYTES)
     if beginning[124:128] in {_VERSION_5, _BIG_ENDIAN_5}:
-        return matlab5.list_arrays(path)
-    if beginning[124:128] == _VERSION_73 or beginning.startswith(matlab73.SIGNATURE):
-        return matlab73.list_arrays(path)
+        return version5.list_arrays(path)
+    if beginning[124:128] == _VERSION_73 or beginning.startswith(version73.SIGNATURE):
+        return version73.list_arrays(path)
     raise VolumeReadError(
         f"holds {path.stat().st_size} bytes that do not begin as MATLAB's files of version 5 or later do; "
         "wanted a .mat file; save it in MATLAB with -v7"

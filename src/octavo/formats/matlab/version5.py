@@ -20,7 +20,7 @@ from jaxtyping import Num
 
 from octavo.formats.errors import VolumeReadError
 from octavo.formats.limits import FREE_BYTES, MAX_RATIO, ByteStream, check_size, read_exactly
-from octavo.formats.matlab_array import DEEPEST, MOST_ARRAYS, MatlabArray, is_plain
+from octavo.formats.matlab.array import DEEPEST, MOST_ARRAYS, MatlabArray, is_plain
 
 HEADER_BYTES = 128
 

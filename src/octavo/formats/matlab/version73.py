@@ -19,9 +19,9 @@ import numpy as np
 from jaxtyping import Num
 
 from octavo.formats.errors import VolumeReadError
-from octavo.formats.hdf5_samples import Layout, Pipeline, parse_layout, parse_pipeline, read_samples
 from octavo.formats.limits import check_size
-from octavo.formats.matlab_array import DEEPEST, MOST_ARRAYS, MatlabArray, is_plain
+from octavo.formats.matlab.array import DEEPEST, MOST_ARRAYS, MatlabArray, is_plain
+from octavo.formats.matlab.hdf5_samples import Layout, Pipeline, parse_layout, parse_pipeline, read_samples
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 

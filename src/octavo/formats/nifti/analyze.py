@@ -19,9 +19,9 @@ from typing import Literal
 import numpy as np
 
 from octavo.formats.errors import VolumeReadError
-from octavo.formats.limits import check_size, expect_end, read_exactly
-from octavo.formats.nifti import foreign_volume, samples_of
-from octavo.formats.nifti_header import PAIR_MARKS, SAMPLE_TYPES, Header, parse_header, stored_shape
+from octavo.formats.limits import check_size, expect_end, read_voxel_bytes
+from octavo.formats.nifti.header import PAIR_MARKS, SAMPLE_TYPES, Header, parse_header, stored_shape
+from octavo.formats.nifti.reading import foreign_volume, samples_of
 from octavo.formats.reader import Kind, Reader, ReadOptions, Scan
 from octavo.formats.stored_axes import axes_of
 from octavo.formats.stored_image import unit_in_mm
@@ -134,7 +134,7 @@ def _load(voxels: Path, header: Header, stored_axes: tuple[str, ...], notes: tup
     needed = check_size(header.shape, header.dtype.itemsize, voxels.stat().st_size)
     with voxels.open("rb") as file:
         file.seek(header.data_offset)
-        content = read_exactly(file, needed)
+        content = read_voxel_bytes(file, needed)
         expect_end(file, needed)
     return foreign_volume(samples_of(content, header), header, stored_axes, notes)
 

@@ -5,7 +5,7 @@ the voxel sizes of the header become millimetres by the unit the header states. 
 for an eye it is rarely true. It tells, though, whether another program has turned a file that octavo wrote.
 
 octavo's own files carry the geometry as JSON in a header extension, so that everything known about a scan comes back.
-Their axes are stored as `bscan depth ascan` and their voxel sizes are millimetres; `nifti_writer` says where their affine
+Their axes are stored as `bscan depth ascan` and their voxel sizes are millimetres; `writing` says where their affine
 points.
 """
 
@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Num, Shaped
+from jaxtyping import Num, Shaped, UInt8
 
 from octavo.formats.errors import VolumeReadError
 from octavo.formats.geometry_text import MAX_BYTES, geometry_from_text, is_geometry, stated_laterality, stated_shape
-from octavo.formats.limits import ByteStream, check_size, expect_end, read_exactly
-from octavo.formats.nifti_header import Header, parse_header
+from octavo.formats.limits import ByteStream, check_size, expect_end, read_exactly, read_voxel_bytes
+from octavo.formats.nifti.header import Header, parse_header
 from octavo.formats.reader import Kind, Reader, ReadOptions, Scan
 from octavo.formats.stored_axes import axes_of, to_real_numbers, to_volume_axes
 from octavo.volume import AXES, Origin, Spacing, Volume
@@ -104,7 +104,7 @@ def _own_geometry(stream: ByteStream, header: Header) -> str | None:
 def _still_describes(text: str, header: Header) -> bool:
     """Whether shape and affine are those that octavo wrote; a program that turns the voxels turns the affine too."""
     # the two writers' modules need each other
-    from octavo.formats.nifti_writer import affine_of
+    from octavo.formats.nifti.writing import affine_of
 
     if stated_shape(text) != header.shape:
         return False
@@ -169,14 +169,14 @@ def _read_values(path: Path, header: Header) -> Num[np.ndarray, "..."]:
     with _opened(path) as stream:
         read_exactly(stream, header.data_offset, "header")
         needed = check_size(header.shape, header.dtype.itemsize, path.stat().st_size)
-        content = read_exactly(stream, needed)
+        content = read_voxel_bytes(stream, needed)
         expect_end(stream, needed)
     return samples_of(content, header)
 
 
-def samples_of(content: bytes | bytearray, header: Header) -> Num[np.ndarray, "..."]:
+def samples_of(content: UInt8[np.ndarray, " byte"], header: Header) -> Num[np.ndarray, "..."]:
     """The samples that the bytes of the voxels hold, scaled as the header says, on the stored axes."""
-    values = to_real_numbers(np.frombuffer(content, header.dtype).reshape(header.shape, order="F"))
+    values = to_real_numbers(content.view(header.dtype).reshape(header.shape, order="F"))
     return _scaled(values, header)
 
 

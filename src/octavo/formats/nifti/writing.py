@@ -20,8 +20,8 @@ from jaxtyping import Float
 from octavo.errors import OctavoError
 from octavo.formats.geometry_text import geometry_to_text
 from octavo.formats.limits import is_bomb
-from octavo.formats.nifti import COMMENT_CODE
-from octavo.formats.nifti_header import SAMPLE_TYPES, build_header
+from octavo.formats.nifti.header import SAMPLE_TYPES, build_header
+from octavo.formats.nifti.reading import COMMENT_CODE
 from octavo.volume import Frame, Laterality, SlowAxis, Volume
 
 _HEADER_BYTES = 348

@@ -21,8 +21,8 @@ from jaxtyping import Num, UInt8
 from octavo.companions import Companions, EnFace, Picture, Surface
 from octavo.formats.errors import VolumeReadError
 from octavo.formats.limits import check_size, read_exactly
-from octavo.formats.topcon_chunks import Chunk, ChunkTable, read_start
-from octavo.formats.topcon_jpeg2000 import decode_jpeg2000
+from octavo.formats.topcon.chunks import Chunk, ChunkTable, read_start
+from octavo.formats.topcon.jpeg2000 import decode_jpeg2000
 
 _CONTOUR = struct.Struct("<20sH3I")
 """Name; kind of number; A-scans, B-scans, bytes."""

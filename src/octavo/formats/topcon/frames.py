@@ -16,9 +16,9 @@ import numpy as np
 from jaxtyping import UInt
 
 from octavo.formats.errors import VolumeReadError
-from octavo.formats.limits import check_size, read_exactly
-from octavo.formats.topcon_chunks import Chunk, ChunkTable, read_start
-from octavo.formats.topcon_jpeg2000 import decode_jpeg2000
+from octavo.formats.limits import check_size, read_exactly, read_voxel_bytes
+from octavo.formats.topcon.chunks import Chunk, ChunkTable, read_start
+from octavo.formats.topcon.jpeg2000 import decode_jpeg2000
 
 COMPRESSED = "@IMG_JPEG"
 MOTION_CORRECTED = "@IMG_MOT_COMP_03"
@@ -181,5 +181,5 @@ def _read_plain(file: BinaryIO, block: FrameBlock) -> UInt[np.ndarray, "bscan de
             "the header is wrong: export it again"
         )
     file.seek(block.chunk.start + block.first)
-    samples = np.frombuffer(read_exactly(file, size, "samples"), dtype)
+    samples = read_voxel_bytes(file, size, "samples").view(dtype)
     return samples.astype(dtype.newbyteorder("="), copy=False).reshape(block.shape)

@@ -12,7 +12,7 @@ import struct
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from octavo.formats.topcon_chunks import ChunkTable, read_start
+from octavo.formats.topcon.chunks import ChunkTable, read_start
 from octavo.volume import Laterality, Region
 
 _SIZES = {"@PARAM_SCAN_04": struct.Struct("<3xB8x3d"), "@PARAM_SCAN_02": struct.Struct("<8xB12x3d")}

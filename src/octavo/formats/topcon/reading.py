@@ -16,10 +16,10 @@ from pathlib import Path
 
 from octavo.companions import Companions
 from octavo.formats.reader import Kind, Reader, ReadOptions, Scan
-from octavo.formats.topcon_chunks import MAGIC, ChunkTable, read_chunk_table
-from octavo.formats.topcon_companions import count_contour_bscans, read_companions_of
-from octavo.formats.topcon_frames import FrameBlock, find_blocks, read_frames
-from octavo.formats.topcon_header import ScanFacts, read_facts
+from octavo.formats.topcon.chunks import MAGIC, ChunkTable, read_chunk_table
+from octavo.formats.topcon.companions import count_contour_bscans, read_companions_of
+from octavo.formats.topcon.frames import FrameBlock, find_blocks, read_frames
+from octavo.formats.topcon.header import ScanFacts, read_facts
 from octavo.volume import Origin, ScanPattern, SlowAxis, Source, Spacing, Volume
 
 _RASTER = 2

@@ -2,7 +2,7 @@
 
 The file has no header. What it is stands in the name that the export gives it
 (`..._Macular Cube 512x128_1-2-2020_10-11-12_OD_sn1234_cube_z.img`), and the number of bytes must agree; where the name
-was changed, the number of bytes alone may do, or a profile beside the file (`zeiss_profile`) says it.
+was changed, the number of bytes alone may do, or a profile beside the file (`profile`) says it.
 
 What is sure, because every public reader of these files agrees: samples lie B-scan by B-scan, row by row; rows run from
 the choroid to the vitreous and A-scans of Cirrus from right to left, so that each B-scan is turned by 180 degrees here.
@@ -24,11 +24,11 @@ from jaxtyping import UInt8
 
 from octavo.companions import Companions, EnFace, Picture
 from octavo.formats.errors import VolumeReadError
-from octavo.formats.limits import check_size, read_exactly
+from octavo.formats.limits import check_size, read_exactly, read_voxel_bytes
 from octavo.formats.reader import Kind, Reader, ReadOptions, Scan
-from octavo.formats.zeiss_profile import FOLDER_PROFILE, Profile, find_profile, profiles_of
-from octavo.formats.zeiss_protocols import Protocol, find_protocol
-from octavo.formats.zeiss_scrambled import EXPORT_INSTEAD, is_scrambled_dicom, looks_scrambled
+from octavo.formats.zeiss.profile import FOLDER_PROFILE, Profile, find_profile, profiles_of
+from octavo.formats.zeiss.protocols import Protocol, find_protocol
+from octavo.formats.zeiss.scrambled import EXPORT_INSTEAD, is_scrambled_dicom, looks_scrambled
 from octavo.volume import Laterality, Origin, ScanPattern, Source, Spacing, Volume
 
 _ENDINGS = re.compile(r"(cube_z|cube_raw|flowcube_z|hidef|hidef_z|hidef_raw|lineenhanced)\.img$", re.IGNORECASE)
@@ -85,7 +85,7 @@ def _eye(path: Path, profile: Profile | None) -> Laterality:
 def _load(path: Path, protocol: Protocol, profile: Profile | None, eye: Laterality) -> Volume:
     shape = protocol.shape
     with path.open("rb") as file:
-        values = np.frombuffer(read_exactly(file, protocol.bytes), np.uint8).reshape(shape)
+        values = read_voxel_bytes(file, protocol.bytes).reshape(shape)
     if looks_scrambled(values):
         raise VolumeReadError(f"holds samples like noise, neither dark nor alike; wanted a scan; {EXPORT_INSTEAD}")
     values = values[:, ::-1, ::-1] if protocol.is_mirrored else values[:, ::-1]

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from octavo.formats.errors import VolumeReadError
-from octavo.formats.zeiss_protocols import Protocol, notes_on_storage
+from octavo.formats.zeiss.protocols import Protocol, notes_on_storage
 from octavo.volume import Laterality, Region, ScanPattern, SlowAxis
 
 FOLDER_PROFILE = "octavo-zeiss.json"

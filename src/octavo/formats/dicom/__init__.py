@@ -1,0 +1,1 @@
+"""DICOM: reading images of slices, writing tomography, and what comes in the same folder."""

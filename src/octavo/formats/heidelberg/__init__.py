@@ -1,0 +1,1 @@
+"""Heidelberg: raw exports (`.vol`), `.E2E`, XML exports, and the layers and positions they share."""

@@ -1,0 +1,1 @@
+"""Topcon `.fda` and `.fds`: chunks, frames, and the surfaces and pictures beside them."""

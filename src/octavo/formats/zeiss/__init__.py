@@ -1,0 +1,1 @@
+"""Zeiss `.img` exports: what their names, their sizes or a profile say of them."""

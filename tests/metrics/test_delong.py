@@ -23,26 +23,27 @@ def plain_delong_covariance(labels, *score_sets):
     return positive / labels.sum() + negative / (1 - labels).sum()
 
 
-def obuchowski_variance(labels, scores, patients):
-    """Obuchowski's variance as she wrote it: S10, S01 and S11 from sums over clusters."""
-    area, of_positive, of_negative = components_by_pairs(labels, scores)
-    positives, negatives = len(of_positive), len(of_negative)
+def obuchowski_covariance(labels, first, second, patients):
+    """Obuchowski's covariance of two areas as she wrote it: S10, S01 and S11 from sums over clusters."""
+    parts = [components_by_pairs(labels, scores) for scores in (first, second)]
+    positives, negatives = int(labels.sum()), int((1 - labels).sum())
     s10 = s01 = s11 = 0.0
     with_positive = with_negative = 0
     names = sorted(set(patients))
     for name in names:
         mine = np.array([patient == name for patient in patients])
-        x = of_positive[mine[labels == 1]]
-        y = of_negative[mine[labels == 0]]
-        with_positive += len(x) > 0
-        with_negative += len(y) > 0
-        s10 += (x.sum() - len(x) * area) ** 2
-        s01 += (y.sum() - len(y) * area) ** 2
-        s11 += (x.sum() - len(x) * area) * (y.sum() - len(y) * area)
+        of_positive, of_negative = mine[labels == 1], mine[labels == 0]
+        with_positive += of_positive.any()
+        with_negative += of_negative.any()
+        x, other_x = (part[1][of_positive].sum() - of_positive.sum() * part[0] for part in parts)
+        y, other_y = (part[2][of_negative].sum() - of_negative.sum() * part[0] for part in parts)
+        s10 += x * other_x
+        s01 += y * other_y
+        s11 += x * other_y + other_x * y
     s10 *= with_positive / ((with_positive - 1) * positives)
     s01 *= with_negative / ((with_negative - 1) * negatives)
     s11 *= len(names) / (len(names) - 1)
-    return s10 / positives + s01 / negatives + 2 * s11 / (positives * negatives)
+    return s10 / positives + s01 / negatives + s11 / (positives * negatives)
 
 
 @st.composite
@@ -74,7 +75,7 @@ def test_several_exams_per_patient_are_obuchowski(case):
     labels, scores, patients = case
     for label in (0, 1):
         assume(len({p for p, of in zip(patients, labels, strict=True) if of == label}) >= 2)
-    variance = obuchowski_variance(labels, scores, patients)
+    variance = obuchowski_covariance(labels, scores, scores, patients)
     assume(0 < classification.auroc(labels, scores) < 1 and variance > 1e-9)
     found = delong.auroc_interval(labels, scores, patients)
     assert found.standard_error**2 == pytest.approx(variance, abs=1e-12)
@@ -95,6 +96,23 @@ def test_paired_difference_is_plain_delong(case, seed):
     assert found.standard_error**2 == pytest.approx(variance, abs=1e-12)
     assert found.p_value == pytest.approx(2 * stats.norm.sf(abs(difference) / np.sqrt(variance)), abs=1e-9)
     assert -1 <= found.low <= found.difference <= found.high <= 1
+
+
+@given(exams(eyes=True), st.integers(0, 10_000))
+@settings(max_examples=100, deadline=None)
+def test_paired_difference_with_several_exams_per_patient_is_obuchowski(case, seed):
+    labels, first, patients = case
+    for label in (0, 1):
+        assume(len({p for p, of in zip(patients, labels, strict=True) if of == label}) >= 2)
+    second = np.random.default_rng(seed).integers(0, 9, labels.size) / 2.0
+    pairs = ((first, first), (second, second), (first, second))
+    of_first, of_second, of_both = (obuchowski_covariance(labels, *pair, patients) for pair in pairs)
+    variance = of_first + of_second - 2 * of_both
+    assume(variance > 1e-9)
+    found = delong.auroc_difference(labels, first, second, patients)
+    assert found.standard_error**2 == pytest.approx(variance, abs=1e-12)
+    turned = delong.auroc_difference(labels, second, first, patients)
+    assert (turned.difference, turned.p_value) == pytest.approx((-found.difference, found.p_value), abs=1e-12)
 
 
 def test_logit_interval_is_the_delta_methods():

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 
 from octavo.errors import OctavoError
 
@@ -34,6 +34,28 @@ def check_predicted(labels: np.ndarray, predicted: np.ndarray) -> Int[np.ndarray
     checked = _zeros_and_ones(predicted, "prediction")
     _same_length(labels, checked, "predictions")
     return checked
+
+
+def check_right(
+    first_right: np.ndarray, second_right: np.ndarray
+) -> tuple[Bool[np.ndarray, " exam"], Bool[np.ndarray, " exam"]]:
+    """Let pass whether two models are right, for each of the same exams.
+
+    Raises:
+        OctavoError: If there are none, or they are not True and False, or not as many for either model.
+    """
+    first, second = np.asarray(first_right), np.asarray(second_right)
+    for name, right in (("first_right", first), ("second_right", second)):
+        # predictions of 0 and 1 taken for wrong and right would give a number without a word
+        if right.dtype.kind != "b":
+            raise OctavoError(
+                f"{name} is of type {right.dtype}; wanted True where the model is right; use labels == predicted"
+            )
+    if first.ndim != 1 or first.size == 0 or first.shape != second.shape:
+        raise OctavoError(
+            f"first_right has shape {first.shape} and second_right {second.shape}; wanted one each for the same exams"
+        )
+    return first, second
 
 
 def check_scores(labels: np.ndarray, scores: np.ndarray) -> Float[np.ndarray, " exam"]:

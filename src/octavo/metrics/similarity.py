@@ -80,7 +80,7 @@ def structural_similarity(care: ExamMaps, grad_cam: ExamMaps) -> PerExam:
 
     Example:
         >>> maps = torch.rand(2, 8, 8, 8, dtype=torch.float64)
-        >>> structural_similarity(maps, maps)
+        >>> structural_similarity(maps, maps).round(decimals=9)
         tensor([1., 1.], dtype=torch.float64)
     """
     care, grad_cam = _pair(care, grad_cam)

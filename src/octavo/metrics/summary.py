@@ -5,9 +5,8 @@ What has no value is None, and `m_undefined` or `m_ci_undefined` says why, so th
 costs the measures that need it and not the report.
 """
 
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Float, Int, Integer
@@ -22,10 +21,8 @@ from octavo.metrics.exam_arrays import (
     check_probabilities,
     index_patients,
 )
-from octavo.metrics.intervals import RESAMPLES, Statistic, draw_statistics, percentile_interval
-
-Evaluation: TypeAlias = dict[str, float | int | str | None]
-"""Flat, and ready to be written as JSON."""
+from octavo.metrics.flat_keys import Evaluation, value_or_reason, with_intervals
+from octavo.metrics.intervals import RESAMPLES, Statistic
 
 OF_PROBABILITIES: dict[str, tuple[Callable[..., float], Callable[..., Float[np.ndarray, " resample"]]]] = {
     "auroc": (classification.auroc, weighted.auroc),
@@ -101,7 +98,7 @@ def evaluate_classifier(
     }
     statistics: dict[str, Statistic] = {}
     for name, (measure, many) in OF_PROBABILITIES.items():
-        found.update(_value(name, partial(measure, labels, probabilities)))
+        found.update(value_or_reason(name, partial(measure, labels, probabilities)))
         statistics[name] = partial(many, labels, probabilities)
     found.update(_delong(labels, probabilities, patients))
     found.update(_calibration_line(labels, probabilities))
@@ -111,52 +108,9 @@ def evaluate_classifier(
         found |= {f"threshold{ending}": float(threshold), f"threshold_name{ending}": threshold_name}
         found.update(_counts(labels, predicted, ending))
         for name, (measure, many) in OF_PREDICTIONS.items():
-            found.update(_value(name + ending, partial(measure, labels, predicted)))
+            found.update(value_or_reason(name + ending, partial(measure, labels, predicted)))
             statistics[name + ending] = partial(many, labels, predicted)
-    defined = {name: statistic for name, statistic in statistics.items() if found[name] is not None}
-    intervals = _intervals(defined, patients, resamples, seed)
-    return _with_intervals(found, intervals, statistics)
-
-
-def _value(name: str, measure: Callable[[], float]) -> Evaluation:
-    try:
-        return {name: measure()}
-    except UndefinedMetricError as reason:
-        return {name: None, f"{name}_undefined": str(reason)}
-
-
-def _intervals(
-    statistics: Mapping[str, Statistic], patients: Patients, resamples: int, seed: int
-) -> dict[str, Evaluation]:
-    """The bootstrap interval of every measure, or why there is none."""
-    try:
-        draws = draw_statistics(statistics, patients, resamples, seed)
-    except UndefinedMetricError as reason:
-        return {name: {f"{name}_ci_undefined": str(reason)} for name in statistics}
-    return {name: _interval(name, values) for name, values in draws.items()}
-
-
-def _interval(name: str, draws: Float[np.ndarray, " resample"]) -> Evaluation:
-    try:
-        interval = percentile_interval(draws, name)
-    except UndefinedMetricError as reason:
-        return {f"{name}_ci_undefined": str(reason)}
-    found: Evaluation = {f"{name}_ci_low": interval.low, f"{name}_ci_high": interval.high}
-    if interval.undefined:
-        found[f"{name}_ci_resamples_left_out"] = interval.undefined
-    if interval.high - interval.low < 1e-12:
-        found[f"{name}_ci_note"] = "nearly every draw of patients gave this value; that is too few exams, not certainty"
-    return found
-
-
-def _with_intervals(values: Evaluation, intervals: Mapping[str, Evaluation], measures: Container[str]) -> Evaluation:
-    """Every measure followed by its interval, so that the file can be read by people too."""
-    found: Evaluation = {}
-    for key, value in values.items():
-        found[key] = value
-        if key in measures:
-            found |= {f"{key}_ci_low": None, f"{key}_ci_high": None} | intervals.get(key, {})
-    return found
+    return with_intervals(found, statistics, patients, resamples, seed)
 
 
 def _delong(

@@ -328,3 +328,14 @@ def test_files_come_in_the_same_order_every_time(folders):
     order = list(files_below(folders))
     assert order == sorted(order, key=lambda path: (path.parent.parts, path.name))
     assert len(order) == 4
+
+
+@pytest.mark.parametrize("shape", [(10**6, 10**6, 10**6), (2**70, 1, 1), (-4, 128, 64), ("a", 1, 1), (2**62, 2**62, 4)])
+def test_zenodo_header_that_no_array_has_does_not_stop_the_others(onh, shape):
+    path = onh / "Normal-000777-2011-01-01-OS.npy"
+    header = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape!r}, }}".ljust(117).encode() + b"\n"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(64))
+    adoption = adopt("zenodo-onh", onh)
+    row = next(row for row in adoption.rows if row["patient_id"] == "000777")
+    assert not row.get("spacing_bscan_mm")
+    assert f"1 of {len(adoption.rows)} files have no header that can be read" in " ".join(adoption.notes)

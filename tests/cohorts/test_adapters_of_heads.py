@@ -205,3 +205,50 @@ def test_names_that_would_be_the_same_are_refused(tmp_path):
     table.write_text(table.read_text().replace("scans/b.npy", "scans/a.npy"))
     with pytest.raises(OctavoError, match="would both be named"):
         adopt("csv", tmp_path, columns=trees.CSV_COLUMNS)
+
+
+def clinic(folder, rows):
+    for name in "ab":
+        trees.array(folder / f"{name}.npy")
+    trees.table(folder / "list.csv", rows)
+    return folder
+
+
+@pytest.mark.parametrize("unknown", ["NA", "unknown", "#N/A", "nan", ""])
+def test_a_diagnosis_that_is_not_known_is_no_control(tmp_path, unknown):
+    rows = [
+        {"path": "a.npy", "patient_id": "1", "label": "AMD"},
+        {"path": "b.npy", "patient_id": "2", "label": unknown},
+    ]
+    adoption = adopt("csv", clinic(tmp_path, rows), positive=("AMD",))
+    assert [(row["path"].rpartition("/")[2], row["label"]) for row in adoption.rows] == [("a.npy", "1")]
+    assert left_out(adoption)["b.npy"].startswith("its label is empty, or says that nothing is known")
+
+
+def test_a_patient_that_is_not_known_has_no_name(tmp_path):
+    rows = [{"path": f"{name}.npy", "patient_id": who, "label": "1"} for name, who in (("a", "P1"), ("b", "#N/A"))]
+    assert [row["patient_id"] for row in adopt("csv", clinic(tmp_path, rows)).rows] == ["P1", ""]
+
+
+def test_an_eye_that_cannot_be_read_is_refused(tmp_path):
+    rows = [{"path": "a.npy", "laterality": "OD", "label": "1"}, {"path": "b.npy", "laterality": "OU", "label": "0"}]
+    assert "row 2 below the header, column 'laterality': is 'OU'" in refusal("csv", clinic(tmp_path, rows))
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [(("x", "x"), "exam_id 'x' stands 2 times"), (("x", "y/1"), "exam_id is 'y/1'; wanted a name with")],
+)
+def test_names_of_exams_that_are_the_users_own_are_kept_or_refused(tmp_path, names, says):
+    rows = [{"path": f"{file}.npy", "exam_id": name, "label": "1"} for file, name in zip("ab", names, strict=True)]
+    assert says in refusal("csv", clinic(tmp_path, rows))
+    rows = [{"path": "a.npy", "exam_id": "b", "label": "1"}, {"path": "b.npy", "exam_id": "", "label": "1"}]
+    assert [row["exam_id"] for row in adopt("csv", clinic(tmp_path, rows)).rows] == ["b", "b.npy"]
+
+
+def test_the_age_at_entry_grows_to_the_day_of_the_scan(tmp_path):
+    rows = adopt("oasis-3", trees.oasis_3(tmp_path)).rows
+    assert [(row["visit"], row["age"]) for row in rows if row["patient_id"] == "OAS30001"] == [
+        ("d0129", "65.45"),
+        ("d2430", "71.75"),
+    ]

@@ -363,3 +363,30 @@ def test_what_the_reader_says_is_passed_on(tmp_path):
     exam = Exam("e1", "p1", tmp_path / "told.npz", slow_axis=SlowAxis.SUPERIOR_TO_INFERIOR)
     notes = [message for kind, message in check_scan(exam).problems if kind == "note"]
     assert any("inferior-to-superior" in note and "superior-to-inferior" in note for note in notes)
+
+
+@pytest.mark.parametrize("pair", [("P017", "P17"), ("P-17", "p17"), ("1978.0", "1978"), ("OCT_05a", "oct5A")])
+def test_patients_whose_numbers_are_written_otherwise_are_a_warning(tmp_path, pair):
+    rows = sound_rows(tmp_path, 8)
+    for row, patient in zip(rows, [pair[0]] * 2 + [pair[1]] * 2 + ["17-3", "17-3", "173", "173"], strict=True):
+        row["patient_id"] = patient
+    messages = [finding.message for finding in check_cohort(cohort_of(tmp_path, rows)).warnings]
+    assert messages == [f"patients {pair[0]!r}, {pair[1]!r}: one person?"]
+
+
+def test_micrometres_in_the_columns_of_millimetres_are_a_fault(tmp_path):
+    rows = sound_rows(tmp_path, 8)
+    for row in rows:
+        row |= {"spacing_bscan_mm": "300", "spacing_depth_mm": "3.9", "spacing_ascan_mm": "11.7"}
+    cohort = cohort_of(tmp_path, rows)
+    faults = check_cohort(cohort).faults
+    assert [fault.kind for fault in faults] == ["spacing-implausible"] * 3
+    assert faults[0].message.startswith("spacing along bscan is 300 mm; wanted 0.001 to 1 mm")
+    assert check_cohort(cohort, allow=["spacing-implausible"]).faults == ()
+
+
+def test_slices_of_a_head_may_lie_further_apart_than_those_of_an_eye(tmp_path):
+    for millimetres, kinds in ((1.2, set()), (9.0, set()), (12.0, {"spacing-implausible"})):
+        np.save(tmp_path / "head.npy", scan(1))
+        exam = Exam("e1", "p1", tmp_path / "head.npy", spacing_mm=(millimetres, 1.0, 1.0))
+        assert {kind for kind, _ in check_scan(exam).problems} & {"spacing-implausible"} == kinds

@@ -212,3 +212,18 @@ def test_an_address_is_no_folder_to_write_to(manifest, tmp_path, monkeypatch, ca
 
     assert "s3://bucket/packed: is an address; wanted a folder" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["cohort"]
+
+
+@pytest.mark.parametrize("damage", ["zeroed", "cut"])
+def test_a_damaged_exam_is_named_before_training_and_packed_again(manifest, packed, tmp_path, damage):
+    chunk = packed / "exams" / read_packed_cohort(str(packed)).packed["e3"]["stored"] / "c.0.0.0"
+    whole = chunk.read_bytes()
+    chunk.write_bytes(bytes(20) + whole[20:] if damage == "zeroed" else whole[:50])
+
+    choice = CohortChoice(str(packed))
+    with pytest.raises(OctavoError, match=r"the first is exam 'e3': .*; pack the cohort again"):
+        divide(choice.read(), choice.source(tmp_path, SIZE), split=None, fractions=(0.5, 0.25, 0.25), seed=3)
+    again = pack_cohort(CohortChoice(str(manifest)), packed, SIZE, jobs=1)
+
+    assert (again.before, again.failed) == (15, ())
+    assert chunk.read_bytes() == whole

@@ -171,3 +171,11 @@ def test_the_scan_is_left_as_it_was():
     prepared = ANY_RASTER.apply(volume)
     np.testing.assert_array_equal(volume.values, before)
     assert not np.shares_memory(prepared.values, volume.values)
+
+
+def test_a_size_that_no_scan_has_is_refused_before_any_scan_is_read():
+    with pytest.raises(
+        OctavoError, match="size is 20000 x 20000 x 20000, 8000000000000 voxels; wanted at most 536870912"
+    ):
+        Preparation((20000, 20000, 20000))
+    assert Preparation((512, 1024, 1024)).size == (512, 1024, 1024)

@@ -283,3 +283,43 @@ def test_voxels_are_mapped_and_not_loaded(exam, tmp_path):
     values = Preparer(tmp_path / "prepared", SIZE).prepare(exam).values()
     assert isinstance(values, np.memmap)
     assert not values.flags.writeable
+
+
+def test_two_files_of_one_size_and_time_that_change_places_are_prepared_anew(exam, tmp_path):
+    other = dataclasses.replace(exam, exam_id="e2", path=tmp_path / "other.npy")
+    np.save(other.path, np.load(exam.path) // 2)
+    for path in (exam.path, other.path):
+        os.utime(path, ns=(10**18, 10**18))
+    preparer = Preparer(tmp_path / "prepared", SIZE)
+    before = [preparer.prepare(one).content for one in (exam, other)]
+    exam.path.rename(tmp_path / "aside.npy")
+    other.path.rename(exam.path)
+    (tmp_path / "aside.npy").rename(other.path)
+    assert [preparer.prepare(one).content for one in (exam, other)] == before[::-1]
+
+
+def test_a_scan_that_does_not_fit_into_memory_is_named_and_does_not_stop_the_others(exam, tmp_path, monkeypatch):
+    apply = Preparation.apply
+
+    def scarce(self, volume):
+        if volume.shape[0] == 5:
+            raise MemoryError
+        return apply(self, volume)
+
+    monkeypatch.setattr(Preparation, "apply", scarce)
+    np.save(tmp_path / "large.npy", np.arange(600, dtype=np.uint16).reshape(5, 10, 12))
+    large = Exam("large", "p2", tmp_path / "large.npy", pattern=ScanPattern.RASTER)
+    ready, failed = Preparer(tmp_path / "prepared", SIZE).prepare_all([large, exam])
+    assert [one.exam.exam_id for one in ready] == ["e1"]
+    assert "large.npy: does not fit into memory when it is prepared" in failed[0][1]
+
+
+def test_damaged_voxels_are_refused_by_the_name_of_the_exam(exam, tmp_path):
+    found = Preparer(tmp_path / "prepared", SIZE).prepare(exam)
+    chunk = tmp_path / "prepared" / "exams" / found.voxels.key / "c.0.0.0"
+    chunk.write_bytes(bytes(16) + chunk.read_bytes()[16:])
+    with pytest.raises(OctavoError, match=r"exam 'e1': .* do not agree with their checksum"):
+        found.values()
+    np.testing.assert_array_equal(
+        Preparer(tmp_path / "prepared", SIZE).prepare(exam).values(), SIZE.apply(read_exam(exam)).values
+    )

@@ -316,3 +316,29 @@ def test_a_manifest_without_parts_has_no_split_of_its_own(tmp_path):
     path.write_text("exam_id,patient_id,path,laterality,label\ne1,p1,a.npy,OD,0\n")
     with pytest.raises(OctavoError, match="'e1' belongs to no part"):
         split_of(read_manifest(path))
+
+
+def scans_of_one_file(folder, parts):
+    """Forty patients of two files with several scans each, and forty alone."""
+    (folder / "doe.E2E").write_bytes(b"x")
+    exams = [Exam(f"d{k}", f"d{k}", folder / f"doe.E2E#{k + 1}", label=0, split=part) for k, part in enumerate(parts)]
+    others = [Exam(f"o{k}", f"o{k}", folder / f"{k}.npy", label=k % 2, split=PARTS[k % 3]) for k in range(40)]
+    return Cohort((*exams, *others), folder / "cohort.csv")
+
+
+def test_scans_of_one_file_stay_together(tmp_path):
+    cohort = scans_of_one_file(tmp_path, [None] * 6)
+    for seed in range(5):
+        split = split_patients(cohort, WHOLE, seed=seed)
+        assert len({row.split for row in split.placements if row.exam_id.startswith("d")}) == 1
+
+
+def test_a_split_that_parts_the_scans_of_one_file_is_refused(tmp_path):
+    cohort = scans_of_one_file(tmp_path, ["train", "test"])
+    with pytest.raises(OctavoError, match=r"exams 'd0' in train and 'd1' in test are of one file, doe\.E2E#2; wanted"):
+        split_of(cohort)
+    parted = Split(tuple(Placement(exam.exam_id, exam.patient_id, exam.split) for exam in cohort.exams))
+    with pytest.raises(OctavoError, match="are of one file"):
+        apply_split(cohort, parted)
+    together = scans_of_one_file(tmp_path, ["train", "train"])
+    assert apply_split(together, split_of(together)) == together

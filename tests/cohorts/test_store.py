@@ -212,3 +212,45 @@ def test_a_store_without_a_whole_cohort_is_refused(store, content):
         file.write(content)
     with pytest.raises(OctavoError, match=r"cohort\.json is (damaged|of another version)"):
         store.read_cohort()
+
+
+def zeroed(store, key):
+    chunk = Path(store.address, "exams", key, "c.0.0.0")
+    chunk.write_bytes(bytes(20) + chunk.read_bytes()[20:])
+
+
+def test_voxels_that_do_not_agree_with_their_checksum_are_refused(store):
+    voxels, _ = store.facts("one")
+    voxels.read()
+    zeroed(store, "one")
+
+    assert not store.holds("one")
+    with pytest.raises(OctavoError, match=r"voxels of one do not agree with their checksum; .*; pack the cohort again"):
+        voxels.read()
+
+
+def test_a_checksum_is_looked_at_once(store, monkeypatch):
+    import google_crc32c
+
+    seen, extend = [], google_crc32c.extend
+    monkeypatch.setattr(google_crc32c, "extend", lambda crc, step: (seen.append(len(step)), extend(crc, step))[1])
+    voxels, _ = store.facts("one")
+    for _ in range(3):
+        voxels.read()
+        assert store.holds("one")
+    assert seen == [VOXELS.nbytes]
+
+
+@pytest.mark.parametrize("damage", ["zeroed", "cut", "undescribed"])
+def test_what_is_damaged_is_stored_again(store, damage):
+    folder = Path(store.address, "exams", "one")
+    if damage == "zeroed":
+        zeroed(store, "one")
+    else:
+        (folder / ("c.0.0.0" if damage == "cut" else "zarr.json")).write_bytes(b"{")
+
+    store.put("one", VOXELS, {"eye": "OD"})
+
+    assert store.holds("one")
+    np.testing.assert_array_equal(store.facts("one")[0].read(), VOXELS)
+    assert sorted(os.listdir(store.address + "/exams")) == ["one", "zarr.json"]

@@ -94,3 +94,15 @@ def test_one_grey_has_no_correlation():
 
     assert first.correlation is None
     assert second.correlation == pytest.approx(1.0)
+
+
+def test_a_dark_picture_is_not_another_dark_picture():
+    ours, theirs = np.zeros((2, 40, 50)), np.zeros((2, 40, 50))
+    ours[:, 20, 10:30] = 60
+    theirs[:, 0, 0] = 255
+
+    differences = compare_bscans(ours, theirs, fit_grey(ours, ours))
+
+    assert all(bscan.share <= 0.02 for bscan in differences)
+    assert not any(bscan.is_same(0.02) for bscan in differences)
+    assert all(bscan.is_same(0.02) for bscan in compare_bscans(ours, ours, fit_grey(ours, ours)))

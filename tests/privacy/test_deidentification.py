@@ -338,3 +338,18 @@ def test_values_of_several_parts_are_changed_part_by_part(tmp_path):
 
     assert list(after.IrradiationEventUID) == [PSEUDONYMS.uid("1.2.3"), PSEUDONYMS.uid("1.2.4")]
     assert after.SourceImageSequence[0].ReferencedSOPInstanceUID == PSEUDONYMS.uid("1.2.3")
+
+
+@pytest.mark.parametrize(
+    "text", ["19500102-19500103", "19500102-", "-19500103", "1950010219500103", "19500102-1950", "19500102 19500103"]
+)
+def test_what_holds_a_second_date_keeps_neither(text):
+    assert shift_date(text, -10) == "19000101"
+
+
+@pytest.mark.parametrize("zone", ["", "+0100", "-1130"])
+def test_times_and_zones_stay_where_a_date_moves(zone):
+    for date in ("2024", "202403", "20240311", "2024031110", "202403111015", "20240311101500", "20240311101500.123456"):
+        moved = shift_date(date + zone, -10)
+        assert (len(moved), moved[8:]) == (len(date + zone), (date + zone)[8:]), date
+        assert moved[:4] in {"2023", "2024"}

@@ -316,3 +316,85 @@ def test_real_files_are_taken_apart_to_their_ends():
     e2e = skeleton(REAL / "heidelberg_e2e" / "e2e_minimized.E2E")["parts"]
     assert e2e["chunks in all"] == {"eye": 2, "image": 2}
     assert len(skeleton(REAL / "oct_macular_hole" / "mh.tif")["parts"]["pages"]) == 49
+
+
+def numbers_in(value):
+    """Every number of a skeleton, wherever it stands."""
+    if isinstance(value, dict):
+        return [number for inner in value.values() for number in numbers_in(inner)]
+    if isinstance(value, list):
+        return [number for inner in value for number in numbers_in(inner)]
+    return [value] if isinstance(value, int | float) else []
+
+
+def looks_like(text, numbers):
+    """The numbers that say how the beginning of a text is read, in any of the ways that headers hold numbers."""
+    said = set()
+    for begin in range(len(text)):
+        for kind in ("<H", ">H", "<L", ">L", "<d", ">d", "<f", ">f"):
+            part = text[begin : begin + struct.calcsize(kind)]
+            if len(part) == struct.calcsize(kind):
+                said.add(float(f"{struct.unpack(kind, part)[0]:.6g}"))
+    return [number for number in numbers if float(f"{number:.6g}") in said]
+
+
+@pytest.mark.parametrize("at", [128, 136, 184])
+def test_text_in_the_place_of_a_matlab_element_is_no_length(tmp_path, at):
+    content = bytearray(matlab_file(tmp_path / "eye.mat").read_bytes())
+    content[at : at + 16] = b"Jane Doe 1950-01"
+    (tmp_path / "eye.mat").write_bytes(content)
+
+    parts = skeleton(tmp_path / "eye.mat")["parts"]
+
+    assert looks_like(b"Jane Doe 1950-01", numbers_in(parts)) == []
+    assert bool(parts["stopped"]) is (at != 136)
+    for element in parts["elements"]:
+        assert element["at"] + 8 + element["bytes"] <= len(content)
+
+
+def test_a_matlab_length_beyond_the_file_is_not_said(tmp_path):
+    (tmp_path / "eye.mat").write_bytes(
+        b"MATLAB 5.0 MAT-file".ljust(124) + b"\0\1IM" + struct.pack("<L", 14) + b"Jane" * 9
+    )
+
+    parts = skeleton(tmp_path / "eye.mat")["parts"]
+
+    assert parts["elements"] == []
+    assert parts["bytes left"] == 40
+
+
+@pytest.mark.parametrize("text", [b"Doe Jane 1950-01-02 glaucoma suspect?", b" Jane Jane Jane Jane Jane Jane Jane Ja "])
+def test_text_in_a_vol_file_without_its_mark_is_no_number(tmp_path, text):
+    for shift in range(8):
+        (tmp_path / "eye.vol").write_bytes((text[shift:] * 20).ljust(3000, b"?"))
+        parts = skeleton(tmp_path / "eye.vol")["parts"]
+        assert parts == {"stopped": "is no header of a .vol file", "marks of B-scans at": []}
+
+
+@pytest.mark.parametrize("at", [12, 16, 20, 24, 32, 40, 48, 52])
+def test_one_text_among_the_numbers_of_a_vol_file_without_its_mark_hides_them_all(tmp_path, at):
+    path = tmp_path / "eye.vol"
+    path.write_bytes(whole := vol_bytes(eye() / 255, version=b"other 1.0"))
+    assert None not in skeleton(path)["parts"]["numbers"].values()
+    text = b"Ja\0\0" * (1 + (24 <= at < 48))
+    path.write_bytes(whole[:at] + text + whole[at + len(text) :])
+    assert "numbers" not in skeleton(path)["parts"]
+
+
+def test_text_behind_the_mark_of_a_vol_file_is_no_number(tmp_path):
+    path = vol_file(tmp_path / "eye.vol")
+    whole = path.read_bytes()
+    for text in (b"Doe Jane 1950-01-02 glaucoma", b"Ja\0\0Do\0\0e \0\0Ja\0\0ne\0\0"):
+        for at in range(12, 48, 4):
+            path.write_bytes(whole[:at] + text + whole[at + len(text) :])
+            assert looks_like(text, numbers_in(skeleton(path)["parts"]["numbers"])) == [], (text, at)
+
+
+def test_text_in_the_place_of_a_tiff_directory_is_no_count(tmp_path):
+    text = b"Jane Doe, 1950-01-02, glaucoma suspect"
+    (tmp_path / "eye.tif").write_bytes(b"II*\0\x08\0\0\0" + text * 10_000)
+
+    (page,) = skeleton(tmp_path / "eye.tif")["parts"]["pages"]
+
+    assert (page["entries"], page["entries in all"]) == ([], None)
+    assert page["stopped"] == "an entry is of no known type"

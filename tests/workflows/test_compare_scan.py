@@ -166,3 +166,14 @@ def test_directions_are_compared(tmp_path):
     theirs = other(tmp_path, slow_axis=SlowAxis.INFERIOR_TO_SUPERIOR)
 
     assert compare_scan(tmp_path / "ours.npz", theirs).differing == ("slow axis",)
+
+
+def test_a_picture_that_is_dark_but_for_a_corner_is_another(tmp_path, capsys):
+    values = np.zeros_like(VALUES)
+    values[:, 8:10, 20:24] = 90
+    write_volume(OURS.with_values(values), tmp_path / "ours.npz")
+    dark = np.zeros_like(VALUES)
+    dark[:, :2, :2] = 255
+    words = ["compare-scan", str(tmp_path / "ours.npz"), str(other(tmp_path, values=dark)), "--tolerance", "0.1"]
+    assert main(words) == 1
+    assert "0 of 8 alike" in capsys.readouterr().out

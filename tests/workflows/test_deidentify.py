@@ -14,6 +14,7 @@ from formats.written_scans import eye, opt_dataset, write_dicom, write_series
 from octavo.cli import main
 from octavo.errors import OctavoError
 from octavo.formats import read_volume
+from octavo.privacy.deidentification import deidentify_file
 from octavo.privacy.profile import Dates
 from octavo.workflows.deidentify import deidentify_files
 
@@ -228,3 +229,59 @@ def test_a_crash_while_writing_leaves_no_half_file(tmp_path, key, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         deidentify_files([source], tmp_path / "out", key)
     assert not (tmp_path / "out").exists() or not hashes(tmp_path / "out")
+
+
+def test_of_two_runs_that_begin_together_one_key_is_left(tmp_path, key, monkeypatch):
+    source = study(tmp_path / "in", 3)
+    other = bytes(range(32))
+
+    def meanwhile(*arguments, **options):
+        if not key.exists():
+            key.write_text(other.hex())
+        return deidentify_file(*arguments, **options)
+
+    monkeypatch.setattr("octavo.workflows.deidentify.deidentify_file", meanwhile)
+    late = deidentify_files([source], tmp_path / "late", key)
+    monkeypatch.undo()
+    again = deidentify_files([source], tmp_path / "again", key)
+
+    assert not late.key_made
+    assert bytes.fromhex(key.read_text()) == other
+    assert [path.relative_to(tmp_path / "late") for path in late.written] == [
+        path.relative_to(tmp_path / "again") for path in again.written
+    ]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["again", "in", "late", "study.key"]
+
+
+def test_a_key_is_made_where_there_are_no_links(tmp_path, key, monkeypatch):
+    def none(source, target):
+        raise OSError(1, "Operation not permitted")
+
+    monkeypatch.setattr("octavo.privacy.pseudonyms.os.link", none)
+
+    assert deidentify_files([study(tmp_path / "in", 1)], tmp_path / "out", key).key_made
+    assert (stat.S_IMODE(key.stat().st_mode), len(bytes.fromhex(key.read_text()))) == (0o600, 32)
+
+
+def test_folders_that_were_not_searched_are_said(tmp_path, key, monkeypatch):
+    source = study(tmp_path / "in", 2)
+    study(source / "locked", 1)
+    study(tmp_path / "elsewhere", 1)
+    (source / "linked").symlink_to(tmp_path / "elsewhere")
+    (source / "same").symlink_to(source / "locked")
+    scandir = os.scandir
+
+    def locked(place):
+        if os.path.basename(place) == "locked":
+            raise PermissionError(13, "Permission denied", str(place))
+        return scandir(place)
+
+    monkeypatch.setattr(os, "scandir", locked)
+
+    done = deidentify_files([source], tmp_path / "out", key)
+
+    assert len(done.written) == 2
+    assert sorted(done.refused) == [
+        f"{source}/linked: is a link to a folder, and links are not followed; wanted the folder; name it",
+        f"{source}/locked: cannot be listed (Permission denied); wanted a folder that may be read; check its permissions",
+    ]

@@ -7,6 +7,7 @@ import difflib
 import math
 import multiprocessing
 import os
+import re
 import statistics
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -27,6 +28,7 @@ FAULTS: dict[str, str] = {
     "patient-in-two-splits": "a patient is in more than one part of the split",
     "laterality-unknown": "neither file nor manifest says which eye it is",
     "laterality-conflict": "file, its name and manifest name different eyes",
+    "spacing-implausible": "a spacing below a micrometre, or above 1 mm of an eye and 10 mm of anything else",
     "constant": "every voxel has the same value",
     "unsuitable": "not a raster of several B-scans, so not a block of tissue",
     "one-class-empty": "no exam of one of the two classes, in the cohort or in a part of its split",
@@ -38,16 +40,18 @@ WARNINGS: dict[str, str] = {
     "vertical-raster": "the B-scans stand upright, which models of hemiretinas refuse",
     "slow-axis-unknown": "it is not known which B-scan is superior; the first is taken to be",
     "spacing-unknown": "millimetres are not known along some axis",
-    "spacing-implausible": "a spacing outside 1 to 1,000 micrometres",
     "spacing-outlier": "a spacing that differs from the cohort's median by more than a tenth",
     "shape-outlier": "another size than most scans of the cohort",
-    "similar-patients": "two patients whose names differ only in capitals, leading zeros or punctuation",
+    "similar-patients": "two patients whose names differ only in capitals, leading zeros, marks or a `.0` at the end",
     "column-name": "a covariate that may be a misspelt column",
     "note": "what the reader of the scan said",
 }
 """What is worth a look."""
 
 PLAUSIBLE_MM = (0.001, 1.0)
+"""The spacings that a scan of an eye can have, both included."""
+LARGEST_IMAGE_MM = 10.0
+"""The largest spacing of an image of which no eye is known, such as one of a head."""
 OUTLIER_SHARE = 0.1
 
 
@@ -183,7 +187,8 @@ def check_scan(exam: Exam) -> CheckedScan:
 
 def _name_problems(exam: Exam, volume: Volume) -> Iterator[tuple[str, str]]:
     """A header and a name that say different eyes: reading believes the header, and nobody knows which is right."""
-    from octavo.formats.reading import eye_in_name, split_name
+    from octavo.formats import split_name
+    from octavo.formats.reading import eye_in_name
 
     named = eye_in_name(split_name(exam.path, None)[0].name)
     if volume.laterality_origin is Origin.READ and named not in {Laterality.UNKNOWN, volume.laterality}:
@@ -209,9 +214,16 @@ def _spacing_problems(volume: Volume) -> Iterator[tuple[str, str]]:
     # a single B-scan has no distance to the next
     if unknown and (volume.shape[0] > 1 or unknown != ["bscan"]):
         yield "spacing-unknown", f"spacing along {', '.join(unknown)} unknown; say it in the columns spacing_..._mm"
+    smallest, largest = PLAUSIBLE_MM
+    if volume.laterality is Laterality.UNKNOWN:
+        largest = LARGEST_IMAGE_MM
     for axis, value in spacing_mm.items():
-        if value is not None and not PLAUSIBLE_MM[0] <= value <= PLAUSIBLE_MM[1]:
-            yield "spacing-implausible", f"spacing along {axis} is {value:g} mm; wanted 0.001 to 1 mm"
+        if value is not None and not smallest <= value <= largest:
+            yield (
+                "spacing-implausible",
+                f"spacing along {axis} is {value:g} mm; wanted {smallest:g} to {largest:g} mm; say millimetres in the "
+                "columns spacing_..._mm",
+            )
 
 
 def identical_scans(scans: Sequence[CheckedScan]) -> list[tuple[str, ...]]:
@@ -293,9 +305,16 @@ def _of_manifest(cohort: Cohort) -> list[Finding]:
 
 
 def _folded_patient(patient: str) -> str:
-    """A patient's name without what spreadsheets lose: capitals, punctuation and leading zeros of numbers."""
-    words = "".join(mark if mark.isalnum() else " " for mark in patient.lower()).split()
-    return " ".join(word.lstrip("0") for word in words)
+    """A patient's name without what spreadsheets and people lose: capitals, marks, leading zeros, and `.0` behind numbers.
+
+    Example:
+        >>> [_folded_patient(name) for name in ("P017", "p-17", "1978.0", "001978", "17-3", "173")]
+        ['p17', 'p17', '1978', '1978', '17 3', '173']
+    """
+    marked = re.sub(r"[\W_]+", " ", re.sub(r"(?<=\d)\.0$", "", patient.lower())).strip()
+    # between two digits a mark parts two numbers
+    joined = re.sub(r"(?<!\d) | (?!\d)", "", marked)
+    return re.sub(r"(?<!\d)0+(?=\d)", "", joined)
 
 
 def _outliers(scans: Sequence[CheckedScan]) -> list[Finding]:

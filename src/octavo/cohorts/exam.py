@@ -156,7 +156,7 @@ def voxel_hash(volume: Volume) -> str:
     for bscan in volume.bscans:
         # adding zero turns minus zero into zero, which is equal but has other bits
         plain = bscan.astype(kind, copy=False) if kind != "<f4" else bscan.astype(kind) + np.float32(0)
-        digest.update(np.ascontiguousarray(plain).data)
+        digest.update(np.ascontiguousarray(plain).view(np.uint8).data)
     return digest.hexdigest()
 
 

@@ -293,9 +293,19 @@ def _text(cells: Mapping[str, Cell], name: str) -> str:
     return cells.get(name, NOWHERE).text
 
 
+def can_name_files(name: str) -> bool:
+    """Whether files can be named after an exam of that name.
+
+    Example:
+        >>> can_name_files("0017-OD"), can_name_files("0017/OD"), can_name_files("..")
+        (True, False, False)
+    """
+    return name not in {".", ".."} and "/" not in name and "\\" not in name
+
+
 def _exam_id(cell: Cell) -> str:
     name = cell.filled("wanted a name for every exam")
-    if name in {".", ".."} or "/" in name or "\\" in name:
+    if not can_name_files(name):
         raise cell.refused(f"is {name!r}; wanted a name without slashes, because files are named after it")
     return name
 

@@ -10,7 +10,7 @@ from octavo.cohorts.exam import Exam
 from octavo.cohorts.manifest import Cohort
 from octavo.cohorts.preparation import Preparation
 from octavo.cohorts.prepared import PreparedExam
-from octavo.cohorts.store import Store, StoredVoxels, described
+from octavo.cohorts.store import Store, StoredVoxels, described, is_address
 from octavo.errors import OctavoError
 from octavo.volume import Laterality, Region, ScanPattern, SlowAxis
 
@@ -38,7 +38,7 @@ class PackedCohort:
     def prepare_all(
         self, exams: Iterable[Exam], progress: Callable[[int], None] = lambda done: None
     ) -> tuple[list[PreparedExam], list[tuple[Exam, str]]]:
-        """The prepared exams, and those that could not be packed or that the network was not made for."""
+        """The prepared exams, and those that could not be packed, are damaged, or that the network was not made for."""
         ready, failed = [], []
         for done, exam in enumerate(exams, start=1):
             try:
@@ -75,6 +75,9 @@ class PackedCohort:
             raise OctavoError(
                 f"{self.store.address}: exam {exam.exam_id!r} is described otherwise than octavo does; pack it again"
             ) from None
+        if not is_address(voxels.address):
+            # damage is said before training begins, and not in the middle of it
+            voxels.read()
         one = PreparedExam.from_json(exam, stored, voxels)
         return one if self.preparation is None else one.require(self.preparation)
 
@@ -184,5 +187,5 @@ def _exam(row: Mapping[str, Any], folder: Path) -> Exam:
 
 
 def _in_words(of_voxels: Mapping[str, Any]) -> str:
-    size = " x ".join(map(str, of_voxels.get("size", ())))
+    size = " x ".join(map(str, of_voxels.get("size") or ("their own size",)))
     return f"at {size}, {of_voxels.get('intensity')} grey values, {of_voxels.get('bits')} bits"

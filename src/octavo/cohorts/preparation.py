@@ -4,6 +4,7 @@ The order matters: an eye is brought to right-eye orientation before anything is
 compares are the halves of the eye.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,6 +23,9 @@ from octavo.anatomy import (
 from octavo.errors import OctavoError, ScanUnsuitableError
 from octavo.transforms import Window, percentile_range, resample_values, resampled_spacing, to_levels
 from octavo.volume import Frame, Volume, is_constant
+
+MOST_VOXELS = 2**29
+"""The largest network input that is prepared: as many voxels as the largest scan that is read."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +69,8 @@ class Prepared:
 class Preparation:
     """How scans become input. Part of the recipe: a model is never fed otherwise than it was trained."""
 
-    size: tuple[int, int, int] = (128, 192, 112)
-    """B-scans, depth samples and A-scans the network reads; scans are resampled to it."""
+    size: tuple[int, int, int] | None = (128, 192, 112)
+    """B-scans, depth samples and A-scans the network reads; scans are resampled to it. None keeps each scan's own."""
     intensity: Literal["percentile", "stored"] = "percentile"
     """`percentile` spreads the grey values between the 0.5th and 99.5th percentile over the range; `stored` keeps 8-bit
     values as they are (the published input), other types between their smallest and largest value."""
@@ -76,17 +80,32 @@ class Preparation:
     """Refuse scans without a superior and an inferior half."""
     both_ends: bool = False
     """Refuse scans that are not declared to hold both macula and optic nerve head."""
+    anatomy: Literal["eye", "as-stored"] = "eye"
+    """`eye` brings every scan to right-eye orientation; `as-stored` turns nothing over, for what is no eye."""
 
     def __post_init__(self) -> None:
+        if self.size is None:
+            return
         if len(self.size) != 3 or min(self.size) < 1:
             raise OctavoError(
                 f"size is {' x '.join(map(str, self.size))}; wanted B-scans, depth samples and A-scans, each at least 1"
+            )
+        if math.prod(self.size) > MOST_VOXELS:
+            raise OctavoError(
+                f"size is {' x '.join(map(str, self.size))}, {math.prod(self.size)} voxels; wanted at most {MOST_VOXELS}, "
+                "as of a scan that is read; give a smaller one"
             )
 
     @property
     def of_voxels(self) -> dict[str, object]:
         """What decides the prepared voxels; the rest only decides which scans are taken."""
-        return {"size": list(self.size), "intensity": self.intensity, "bits": self.bits}
+        decides: dict[str, object] = {
+            "size": None if self.size is None else list(self.size),
+            "intensity": self.intensity,
+            "bits": self.bits,
+        }
+        # named only where it is not the usual, so that stores of before keep their names
+        return decides if self.anatomy == "eye" else {**decides, "anatomy": self.anatomy}
 
     def require(self, volume: Volume) -> None:
         """Refuse a scan the network was not made for, as read or as prepared.
@@ -111,12 +130,13 @@ class Preparation:
             raise ScanUnsuitableError(
                 f"all grey values are {volume.values.flat[0]:g}; wanted a scan with contrast; check the export"
             )
-        flips = flips_to_right_eye(volume)
-        oriented = to_right_eye(volume)
+        is_eye = self.anatomy == "eye"
+        flips = flips_to_right_eye(volume) if is_eye else Flips(bscan=False, ascan=False)
+        oriented = to_right_eye(volume) if is_eye else volume
         warnings = () if volume.frame is Frame.RIGHT_EYE else oriented.notes[len(volume.notes) :]
-        limits = self._limits(volume)
-        values = to_levels(resample_values(oriented.values, self.size), limits, 255 if self.bits == 8 else 65535)
-        spacing = resampled_spacing(oriented, self.size)
+        limits, size = self._limits(volume), self.size or volume.shape
+        values = to_levels(resample_values(oriented.values, size), limits, 255 if self.bits == 8 else 65535)
+        spacing = resampled_spacing(oriented, size)
         return Prepared(oriented.with_values(values, spacing), flips, volume.shape, warnings)
 
     def _limits(self, volume: Volume) -> tuple[float, float]:

@@ -50,8 +50,15 @@ class PreparedExam:
     voxels: StoredVoxels
 
     def values(self) -> UInt[np.ndarray, "bscan depth ascan"]:
-        """The prepared voxels, mapped from the store or fetched from it."""
-        return self.voxels.read()
+        """The prepared voxels, mapped from the store or fetched from it.
+
+        Raises:
+            OctavoError: If they are not there, or are not what was written; the message names the exam.
+        """
+        try:
+            return self.voxels.read()
+        except OctavoError as refusal:
+            raise OctavoError(f"exam {self.exam.exam_id!r}: {refusal}") from None
 
     def volume(self) -> Volume:
         """The prepared voxels as a volume, in right-eye orientation and with the millimetres of the prepared grid."""
@@ -194,7 +201,13 @@ class Preparer:
         """
         stamp = self._stamp(exam)
         volume = read_exam(exam)
-        prepared = self.preparation.apply(volume)
+        try:
+            prepared = self.preparation.apply(volume)
+        except MemoryError:
+            raise OctavoError(
+                f"{exam.path.name}: does not fit into memory when it is prepared; wanted a scan and a size that do; prepare "
+                "fewer at once, or smaller"
+            ) from None
         content = voxel_hash(volume)
         what = (__version__, content, geometry_to_text(volume), self.preparation.of_voxels)
         key = _fingerprint(what)
@@ -296,13 +309,14 @@ def _fingerprint(what: object) -> str:
     return hashlib.sha256(json.dumps(what, default=str).encode()).hexdigest()[:32]
 
 
-def _files_stamp(path: Path) -> list[tuple[str, int, int]]:
-    """Name, size and time of every file that reading the scan depends on."""
-    stamps = []
+def _files_stamp(path: Path) -> list[tuple[str | int, ...]]:
+    """Name, size, times and number of every file that reading the scan depends on."""
+    stamps: list[tuple[str | int, ...]] = []
     for file in files_read_for(path):
         try:
             status = file.stat()
         except OSError:
             continue
-        stamps.append((file.name, status.st_size, status.st_mtime_ns))
+        # a file that is put in another's place brings its own time of writing, but not the time of that change
+        stamps.append((file.name, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino))
     return stamps

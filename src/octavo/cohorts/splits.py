@@ -17,10 +17,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from octavo.cohorts.exam import PARTS
+from octavo.cohorts.exam import PARTS, Exam
 from octavo.cohorts.manifest import Cohort, patients_in_two_parts, same_letters
 from octavo.cohorts.table import read_table, write_table
 from octavo.errors import OctavoError, unknown_name
+from octavo.formats import split_name
 
 FRACTIONS = (0.65, 0.15, 0.20)
 """The shares of the patients for training, validation and test."""
@@ -102,8 +103,8 @@ def split_patients(
         cohort: The exams, all of them labelled.
         fractions: The shares of the patients for training, validation and test; a part with 0 stays empty.
         seed: The same seed gives the same split.
-        together: Groups of exams whose patients must stay in one part, because they hold the same scan. Exams with the
-            same path are kept together in any case.
+        together: Groups of exams whose patients must stay in one part, because they hold the same scan. Exams of one
+            file are kept together in any case.
 
     Raises:
         OctavoError: If the fractions are not shares of one whole, an exam has no label, a group names an unknown exam,
@@ -139,7 +140,7 @@ def split_of(cohort: Cohort) -> Split:
     """The split that the manifest itself gives.
 
     Raises:
-        OctavoError: If it gives none, or a patient is in two parts.
+        OctavoError: If it gives none, or a patient or a file is in two parts.
     """
     placements = []
     for exam in cohort.exams:
@@ -149,6 +150,7 @@ def split_of(cohort: Cohort) -> Split:
                 "split, or add the column 'split'"
             )
         placements.append(Placement(exam.exam_id, exam.patient_id, exam.split))
+    _refuse_parted_files(cohort)
     return Split(tuple(placements))
 
 
@@ -188,7 +190,8 @@ def apply_split(cohort: Cohort, split: Split) -> Cohort:
     The split may know further exams: a cohort from which scans were taken out keeps the places of the others.
 
     Raises:
-        OctavoError: If an exam is not in the split, has another patient there, or has another part in the manifest.
+        OctavoError: If an exam is not in the split, has another patient there, has another part in the manifest, or is of
+            one file with an exam in another part.
     """
     placements: Mapping[str, Placement] = {placement.exam_id: placement for placement in split.placements}
     missing = [exam.exam_id for exam in cohort.exams if exam.exam_id not in placements]
@@ -209,7 +212,26 @@ def apply_split(cohort: Cohort, split: Split) -> Cohort:
                 f"exam {exam.exam_id!r} is in {there.split} in the split and in {exam.split} in {cohort.path.name}; "
                 "wanted one; remove the column 'split' from the manifest, or leave out the split file"
             )
-    return replace(cohort, exams=tuple(replace(exam, split=placements[exam.exam_id].split) for exam in cohort.exams))
+    divided = tuple(replace(exam, split=placements[exam.exam_id].split) for exam in cohort.exams)
+    _refuse_parted_files(replace(cohort, exams=divided))
+    return replace(cohort, exams=divided)
+
+
+def _file_of(exam: Exam) -> str:
+    """The file or folder that a scan lies in, whatever links lead there and whichever of its scans it is."""
+    return os.path.realpath(split_name(exam.path, None)[0])
+
+
+def _refuse_parted_files(cohort: Cohort) -> None:
+    """Refuse scans of one file in two parts: a file is of one person, whatever names its rows bear."""
+    first: dict[str, Exam] = {}
+    for exam in cohort.exams:
+        other = first.setdefault(_file_of(exam), exam)
+        if exam.split != other.split:
+            raise OctavoError(
+                f"{cohort.path.name}: exams {other.exam_id!r} in {other.split} and {exam.exam_id!r} in {exam.split} are of "
+                f"one file, {exam.path.name}; wanted every file in one part; divide again with octavo cohort split"
+            )
 
 
 def _shares(fractions: tuple[float, float, float]) -> tuple[float, float, float]:
@@ -238,7 +260,7 @@ def _units(cohort: Cohort, together: Iterable[Iterable[str]]) -> list[_Unit]:
 
     by_path: dict[str, list[str]] = {}
     for exam in cohort.exams:
-        by_path.setdefault(os.path.realpath(exam.path), []).append(exam.exam_id)
+        by_path.setdefault(_file_of(exam), []).append(exam.exam_id)
     for group in [*by_path.values(), *map(list, together)]:
         unknown = [exam_id for exam_id in group if exam_id not in patient_of]
         if unknown:

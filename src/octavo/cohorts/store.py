@@ -6,8 +6,8 @@
     STORE/cohort.json             the exams of a packed cohort, where `octavo cohort pack` wrote it
 
 Any Zarr reader opens it. Voxels are stored plainly, because speckle hardly compresses and plain bytes can be mapped; a
-checksum stands behind each chunk. An exam takes its place in one step, so that a reader never meets half of one, and many
-processes may read and write at once.
+checksum stands behind each chunk and is looked at once in each process. An exam takes its place in one step, so that a
+reader never meets half of one, and many processes may read and write at once.
 """
 
 import json
@@ -16,6 +16,7 @@ import shutil
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ _EXAMS = "exams"
 _JOURNAL = "packed.jsonl"
 _COHORT = "cohort.json"
 _CHECKSUM_BYTES = 4
+_STEP_BYTES = 2**20
 
 
 @dataclass(frozen=True)
@@ -58,15 +60,21 @@ class StoredVoxels:
         """
         if is_address(self.address):
             return self._fetched()
+        chunk = _chunk(self.address, self.key)
         try:
-            return np.memmap(
-                _chunk(self.address, self.key), dtype=np.dtype(self.dtype).newbyteorder("<"), mode="r", shape=self.shape
-            )
+            voxels = np.memmap(chunk, dtype=np.dtype(self.dtype).newbyteorder("<"), mode="r", shape=self.shape)
+            is_sound = _is_sound(chunk)
         except (OSError, ValueError) as error:
             raise OctavoError(
                 f"{self.address}: voxels of {self.key} are missing or cut short ({type(error).__name__}); wanted them "
                 "whole; pack the cohort again"
             ) from None
+        if not is_sound:
+            raise OctavoError(
+                f"{self.address}: voxels of {self.key} do not agree with their checksum; wanted them as they were packed; "
+                "pack the cohort again"
+            )
+        return voxels
 
     def _fetched(self) -> UInt[np.ndarray, "bscan depth ascan"]:
         import zarr
@@ -136,7 +144,7 @@ class Store:
                 config={"write_empty_chunks": True},
             )
             array[...] = voxels
-            os.replace(beside, folder)
+            self._put_in_place(beside, key)
         except OSError as error:
             shutil.rmtree(beside, ignore_errors=True)
             if not self.holds(key):
@@ -146,14 +154,30 @@ class Store:
                 ) from None
         return self._voxels_of(key)
 
+    def _put_in_place(self, beside: Path, key: str) -> None:
+        """Give an exam its name; a damaged one that bears it gives way, a whole one that came meanwhile stays."""
+        folder = beside.with_name(key)
+        try:
+            os.replace(beside, folder)
+        except OSError:
+            if not folder.is_dir() or self.holds(key):
+                raise
+            damaged = beside.with_name(f"{beside.name}-damaged")
+            os.replace(folder, damaged)
+            try:
+                os.replace(beside, folder)
+            finally:
+                shutil.rmtree(damaged, ignore_errors=True)
+
     def holds(self, key: str) -> bool:
-        """Whether an exam is there, whole."""
+        """Whether an exam is there, whole and as it was written."""
         try:
             voxels = self._voxels_of(key)
-            stored = os.path.getsize(_chunk(self.address, key))
+            chunk = _chunk(self.address, key)
+            wanted = int(np.prod(voxels.shape)) * np.dtype(voxels.dtype).itemsize + _CHECKSUM_BYTES
+            return os.path.getsize(chunk) == wanted and _is_sound(chunk)
         except (OctavoError, OSError):
             return False
-        return stored == int(np.prod(voxels.shape)) * np.dtype(voxels.dtype).itemsize + _CHECKSUM_BYTES
 
     def facts(self, key: str) -> tuple[StoredVoxels, dict[str, Any]]:
         """An exam's voxels and what was stored with them.
@@ -266,6 +290,26 @@ class Store:
 def _chunk(folder: str, key: str) -> Path:
     """The one chunk of an exam, by Zarr's own naming."""
     return Path(folder, _EXAMS, key, "c.0.0.0")
+
+
+def _is_sound(chunk: Path) -> bool:
+    """Whether a chunk agrees with its checksum: looked at once in each process, for as long as the file stays the same."""
+    status = os.stat(chunk)
+    return _agrees(chunk, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+@cache
+def _agrees(chunk: Path, *_file: int) -> bool:
+    """The answer for one file; its number, size and times belong to the question, so that another one is looked at anew."""
+    from google_crc32c import extend
+
+    # read in steps and not through the map, whose pages would count as memory of this process
+    with chunk.open("rb", buffering=0) as file:
+        left = os.fstat(file.fileno()).st_size - _CHECKSUM_BYTES
+        checksum = 0
+        while left > 0 and (step := file.read(min(left, _STEP_BYTES))):
+            checksum, left = extend(checksum, step), left - len(step)
+        return left == 0 and file.read() == checksum.to_bytes(_CHECKSUM_BYTES, "little")
 
 
 def described(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,16 @@ standard takes several files, they share a room.
 from octavo.formats.companions_folder import write_companions
 from octavo.formats.errors import VolumeReadError
 from octavo.formats.finding import files_of, files_read_for, find_scans
-from octavo.formats.reading import READERS, Said, companion_options, list_scans, name_scan, read_companions, read_volume
+from octavo.formats.reading import (
+    READERS,
+    Said,
+    companion_options,
+    list_scans,
+    name_scan,
+    read_companions,
+    read_volume,
+    split_name,
+)
 from octavo.formats.writing import WRITERS, holds_companions, write_volume
 
 __all__ = [
@@ -24,6 +33,7 @@ __all__ = [
     "name_scan",
     "read_companions",
     "read_volume",
+    "split_name",
     "write_companions",
     "write_volume",
 ]

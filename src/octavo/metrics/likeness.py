@@ -12,6 +12,9 @@ from itertools import permutations, product
 import numpy as np
 from jaxtyping import Float, Int, Num
 
+ALIKE = 0.9
+"""The correlation from which on two pictures look alike."""
+
 _NAMES = ("the B-scans", "depth", "the A-scans")
 _SAMPLES = 48
 _BSCANS = 64
@@ -58,8 +61,11 @@ class BScanDifference:
     """None where one of the two is all of one grey."""
 
     def is_same(self, tolerance: float) -> bool:
-        """Whether the mean difference is within a share of the grey range."""
-        return self.share <= tolerance
+        """Whether the mean difference is within a share of the grey range, and what is bright in one is so in the other.
+
+        The difference alone would take two dark pictures for one: most of a B-scan is background.
+        """
+        return self.share <= tolerance and (self.correlation is None or self.correlation >= ALIKE)
 
 
 @dataclass(frozen=True, slots=True)

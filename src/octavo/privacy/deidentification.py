@@ -5,6 +5,7 @@ bytes they were.
 """
 
 import datetime
+import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from octavo.formats.dicom.dataset import is_dicom, read_dataset
 from octavo.formats.errors import VolumeReadError, quiet_parsers
-from octavo.privacy.markings import blank_comments, refuse_markings
+from octavo.privacy.comments import blank_comments
+from octavo.privacy.markings import refuse_markings
 from octavo.privacy.profile import Action, Dates, Private, Profile
 from octavo.privacy.pseudonyms import Pseudonyms
 
@@ -41,6 +43,14 @@ _DUMMIES: dict[str, object] = {
     "UR": "https://removed.invalid",
 }
 _DUMMY_BYTES = bytes(8)
+_DATE = re.compile(
+    r"(?P<date>\d{4}\.\d\d\.\d\d|\d{4}(\d\d(\d\d)?)?)"
+    r"(?P<time>(?<=\d{8})([01]\d|2[0-3])([0-5]\d([0-6]\d(\.\d{1,6})?)?)?)?"
+    r"(?P<zone>[+-](0\d|1[0-4])[0-5]\d)?",
+    re.ASCII,
+)
+"""A date, or a date with a time and its distance from world time: nothing behind it that could be another date."""
+_TIME = re.compile(r"([01]\d|2[0-3])(:?[0-5]\d(:?[0-6]\d(\.\d{1,6})?)?)?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -256,26 +266,24 @@ def shift_date(date: str, days: int) -> str:
     Example:
         >>> shift_date("20240301", -1), shift_date("2024.03.01", -1), shift_date("20240301101500.5+0100", -60)
         ('20240229', '20240229', '20240101101500.5+0100')
-        >>> shift_date("202403", -1), shift_date("Jane Doe", -1)
-        ('202402', '19000101')
+        >>> shift_date("202403", -1), shift_date("Jane Doe", -1), shift_date("19500102-19500103", -1)
+        ('202402', '19000101', '19000101')
     """
-    digits = date.strip().replace(".", "", 2) if date.strip().count(".") == 2 else date.strip()
-    day = digits[:8]
-    if len(digits) < 8:
-        day = (digits + "0101")[: max(8, len(digits))] if len(digits) == 6 else digits + "0101"
+    parts = _DATE.fullmatch(date.strip())
+    if parts is None:
+        return str(_DUMMIES["DA"])
+    digits = parts["date"].replace(".", "")
     try:
-        moved = datetime.datetime.strptime(day, "%Y%m%d") + datetime.timedelta(days=days)
+        moved = datetime.datetime.strptime(f"{digits}0101"[:8], "%Y%m%d") + datetime.timedelta(days=days)
     except (ValueError, OverflowError):
         return str(_DUMMIES["DA"])
-    rest = digits[8:]
-    if rest.strip("0123456789.+-"):
-        return str(_DUMMIES["DA"])
+    rest = f"{parts['time'] or ''}{parts['zone'] or ''}"
     return f"{moved.year:04}{moved.month:02}{moved.day:02}"[: len(digits)] + rest
 
 
 def _same_time(time: str) -> str:
-    """A time of day as it is, for dates move by whole days."""
-    return str(_DUMMIES["TM"]) if time.strip("0123456789.: ") else time
+    """A time of day as it is, for dates move by whole days; what is none becomes a meaningless one."""
+    return time if _TIME.fullmatch(time.strip()) else str(_DUMMIES["TM"])
 
 
 def _safe_private(item: "Dataset", allowed: frozenset[Private]) -> set[int]:

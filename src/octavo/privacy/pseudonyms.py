@@ -6,11 +6,14 @@ not even by trying all numbers that a hospital gives to its patients: that is wh
 
 import hashlib
 import hmac
+import os
 import re
 import secrets
 import uuid
 from base64 import b32encode
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from octavo.errors import OctavoError
@@ -85,8 +88,33 @@ def new_key() -> bytes:
     return secrets.token_bytes(_KEY_BYTES)
 
 
-def write_key(file: Path, key: bytes) -> None:
-    """Write a key where only its owner can read it."""
-    with atomic_writer(file) as stream:
+def claim_key(file: Path, key: bytes) -> bytes:
+    """Write a key where only its owner can read it, unless another run made one first.
+
+    Args:
+        file: Where the key belongs; a file that is there is not replaced.
+        key: The key of this run.
+
+    Returns:
+        The key that lies there now, which is the other run's if it came first.
+
+    Raises:
+        OctavoError: If a file came first that holds no key.
+    """
+    text = f"{key.hex()}\n".encode("ascii")
+    beside = file.with_name(f"{file.name}.new-{secrets.token_hex(4)}")
+    with atomic_writer(beside) as stream:
         Path(stream.name).chmod(0o600)
-        stream.write(f"{key.hex()}\n".encode("ascii"))
+        stream.write(text)
+    try:
+        # whole at once, and refused where there is one: of two runs that begin together one key is left
+        os.link(beside, file)
+    except FileExistsError:
+        pass
+    except OSError:
+        # some sticks and shares know no links
+        with suppress(FileExistsError), open(file, "xb", opener=partial(os.open, mode=0o600)) as stream:
+            stream.write(text)
+    finally:
+        beside.unlink()
+    return read_key(file) or key

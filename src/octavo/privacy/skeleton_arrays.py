@@ -26,6 +26,7 @@ _MAGIC_OF_MEMBER = {b"\x93NUMPY": "npy", b"PK\x03\x04": "zip", b"\x89PNG": "png"
 _PICTURE_TAGS = {256, 257, 258, 259, 262, 273, 277, 278, 279, 284, 317, 322, 323, 324, 325, 338, 339}
 _TIFF_NUMBERS = {1: "B", 3: "H", 4: "L", 16: "Q"}
 _MOST_TYPES = 18
+_MATLAB_TYPES = range(1, 19)
 _NIFTI_1 = {
     "axes": ("i2", 40, 8),
     "type": ("i2", 70, 1),
@@ -132,12 +133,22 @@ def matlab_parts(file: BinaryIO, size: int) -> dict[str, object]:
     file.seek(126)
     order = "<" if file.read(2) == b"IM" else ">"
     position, elements = 128, list[dict[str, object]]()
+    stopped = None
     while position + 8 <= size and len(elements) < _MOST_MEMBERS:
         file.seek(position)
         kind, length = struct.unpack(f"{order}LL", file.read(8))
-        elements.append({"type": kind if kind <= 18 else None, "bytes": length, "at": position})
+        if kind not in _MATLAB_TYPES or position + 8 + length > size:
+            # what is no element may be text that is taken for numbers
+            stopped = "an element is of no known type, or reaches beyond the end of the file"
+            break
+        elements.append({"type": kind, "bytes": length, "at": position})
         position += 8 + length + (-length % 8 if kind != 15 else 0)
-    return {"big-endian": order == ">", "elements": elements, "bytes left": size - position}
+    return {
+        "big-endian": order == ">",
+        "elements": elements,
+        "bytes left": max(size - position, 0),
+        "stopped": stopped,
+    }
 
 
 def tiff_parts(file: BinaryIO, size: int) -> dict[str, object]:
@@ -185,4 +196,5 @@ def _directory(file: BinaryIO, offset: int, order: str, is_big: bool) -> tuple[d
         entries.append(said)
     file.seek(offset + struct.calcsize(order + counter) + count * width)
     (after,) = struct.unpack(order + pointer, file.read(struct.calcsize(order + pointer)))
-    return {"at": offset, "entries": entries, "entries in all": count, "stopped": stopped}, after
+    # so many entries of which one is none may be text that is taken for their number
+    return {"at": offset, "entries": entries, "entries in all": None if stopped else count, "stopped": stopped}, after

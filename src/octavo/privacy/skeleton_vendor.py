@@ -35,7 +35,9 @@ _VOL = np.dtype(
 )
 _VOL_HEADER_BYTES = 2048
 _VOL_SIZES = ["picture columns", "picture rows", "bytes of a B-scan's header", "A-scans", "depth", "B-scans"]
+_VOL_MARK = b"HSF-"
 _LARGEST = 1e6
+_PLAUSIBLE_MM = (1e-4, 10.0)
 
 
 def topcon_parts(file: BinaryIO, size: int) -> dict[str, object]:
@@ -108,13 +110,26 @@ def vol_parts(file: BinaryIO, size: int) -> dict[str, object]:
         return {"stopped": "the header is cut short"}
     record = np.frombuffer(header, _VOL)[0]
     names = [name for name in _VOL.names or () if name not in {"version", "skipped"}]
-    numbers = {name: number_within(record[name], 0, _LARGEST) for name in names}
+    numbers = {
+        name: number_within(record[name], *_PLAUSIBLE_MM) if name.startswith("mm ") else _size(int(record[name]))
+        for name in names
+    }
+    if not header.startswith(_VOL_MARK) and None in numbers.values():
+        # one that cannot be true, and no mark: all of them may be text that is read as numbers
+        return {"stopped": "is no header of a .vol file", "marks of B-scans at": _vol_marks(file)}
     sizes = [number for name in _VOL_SIZES if (number := numbers[name]) is not None]
     promised = None
     if len(sizes) == len(_VOL_SIZES):
         columns, rows, header_bytes, ascans, depth, bscans = sizes
         promised = _VOL_HEADER_BYTES + columns * rows + bscans * (header_bytes + 4 * ascans * depth)
     return {"numbers": numbers, "bytes promised": promised, "marks of B-scans at": _vol_marks(file)}
+
+
+def _size(value: int) -> int | float | None:
+    """A number that may be a size; None for others, and for two letters or more that are read as a number."""
+    letters = value.to_bytes(4, "little", signed=True).rstrip(b"\0")
+    is_text = len(letters) > 1 and letters.isascii() and letters.decode().isprintable()
+    return None if is_text else number_within(value, 0, _LARGEST)
 
 
 def _vol_marks(file: BinaryIO) -> list[int]:

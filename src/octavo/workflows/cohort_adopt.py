@@ -6,15 +6,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from octavo.cohorts.adapters import ADAPTERS, AdoptionOptions, LeftOut
+from octavo.cohorts.adapters import ADAPTERS, Adoption, AdoptionOptions, LeftOut
+from octavo.cohorts.adapters.csv_table import THE_LIST
 from octavo.cohorts.exam import LateralityConflictError
-from octavo.cohorts.manifest import write_manifest
+from octavo.cohorts.manifest import OPTIONAL, REQUIRED, write_manifest
+from octavo.cohorts.table import read_table
 from octavo.errors import OctavoError, unknown_name
 from octavo.formats.errors import VolumeReadError
 from octavo.formats.header_eye import header_laterality
 from octavo.formats.reading import eye_in_name, find_reader, split_name
 from octavo.volume import Laterality
 from octavo.workflows.cohort_check import PROGRESS_SECONDS, progress_log
+from octavo.workflows.own_inputs import refuse_own_input
 
 LISTED = 20
 """How many files of a kind the text names before it counts the rest."""
@@ -96,7 +99,8 @@ def adopt_cohort(
         overwrite: Whether a manifest that is there may be replaced.
 
     Raises:
-        OctavoError: If the layout is unknown, the folder does not fit it, or the manifest cannot be written.
+        OctavoError: If the layout is unknown, the folder does not fit it, or the manifest cannot be written or would be
+            written over what is adopted.
         LateralityConflictError: If two different eyes are said of one scan.
     """
     if name not in ADAPTERS:
@@ -105,6 +109,7 @@ def adopt_cohort(
         raise OctavoError(f"{out}: exists already; choose another --out, or pass --overwrite")
     adapter = ADAPTERS[name]
     adoption = adapter.adopt(root, options or AdoptionOptions())
+    _refuse_own_table(out, root, adoption, options or AdoptionOptions())
     require_one_eye(adoption.rows, root, progress=progress_log(PROGRESS_SECONDS))
     folder = Path(os.path.abspath(out)).parent
     rows = [_with_paths(row, folder) for row in adoption.rows]
@@ -151,6 +156,27 @@ def require_one_eye(
             f"{len(conflicts)} of {len(rows)} scans are said to be of both eyes ({shown}{more}); wanted one eye each; "
             "correct whichever is wrong, or take the files out; nothing was written"
         )
+
+
+def _refuse_own_table(out: Path, root: Path, adoption: Adoption, options: AdoptionOptions) -> None:
+    """Refuse to replace what was adopted by its manifest: a scan, the spreadsheet, or another file of the data set."""
+    named = [row[name] for row in adoption.rows for name in PATHS if row.get(name)]
+    lists = [root / item.path for item in adoption.left_out if item.reason == THE_LIST]
+    given = [] if options.table is None else [options.table]
+    refuse_own_input(out, [*given, *lists, *named])
+    # a manifest of an earlier call may lie among the scans and be replaced, and nothing else may
+    if out.exists() and out.resolve().is_relative_to(root.resolve()) and not _is_manifest(out):
+        raise OctavoError(
+            f"{out}: is a file of the data set and no manifest; wanted another file; choose another --out"
+        )
+
+
+def _is_manifest(path: Path) -> bool:
+    try:
+        read_table(path, REQUIRED, [*REQUIRED, *OPTIONAL])
+    except OctavoError:
+        return False
+    return True
 
 
 def unread_formats(rows: Sequence[Mapping[str, str]]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from octavo.cohorts.manifest import Cohort, read_manifest
 from octavo.cohorts.splits import FRACTIONS, Split, split_patients, write_split
 from octavo.errors import OctavoError
 from octavo.workflows.cohort_check import PROGRESS_SECONDS, progress_log
+from octavo.workflows.own_inputs import refuse_own_input
 
 
 class PartCounts(NamedTuple):
@@ -87,13 +88,14 @@ def split_cohort(
         overwrite: Whether a split that is there may be replaced.
 
     Raises:
-        OctavoError: If the manifest is refused, is divided already, or cannot be divided so.
+        OctavoError: If the manifest is refused, is divided already, cannot be divided so, or would be written over.
     """
     if out.exists() and not overwrite:
         raise OctavoError(f"{out}: exists already; choose another --out, or pass --overwrite")
     cohort = read_manifest(
         manifest, positive=positive, each_row_its_own_patient=each_row_its_own_patient, axes=axes, key=key
     )
+    refuse_own_input(out, [manifest, *(exam.path for exam in cohort.exams)])
     if any(exam.split for exam in cohort.exams):
         raise OctavoError(
             f"{manifest.name}: is divided already by its column 'split'; wanted one split; remove the column to divide "

@@ -12,12 +12,12 @@ import numpy as np
 
 from octavo.errors import OctavoError
 from octavo.files import write_text
-from octavo.formats import read_volume
-from octavo.metrics.likeness import BScanDifference, GreyFit, Turning, compare_bscans, find_turning, fit_grey
+from octavo.formats import files_read_for, read_volume
+from octavo.metrics.likeness import ALIKE, BScanDifference, GreyFit, Turning, compare_bscans, find_turning, fit_grey
 from octavo.volume import AXES, Origin, Volume
+from octavo.workflows.own_inputs import refuse_own_input
 
 _SAME_SPACING = 1e-3
-_ALIKE = 0.9
 _LISTED = 12
 
 
@@ -96,7 +96,7 @@ def compare_scan(
         grey = fit_grey(first.values, second.values)
         bscans = compare_bscans(first.values, second.values, grey)
     if not bscans or any(not bscan.is_same(tolerance) for bscan in bscans):
-        turning = find_turning(first.values, second.values, least=_ALIKE)
+        turning = find_turning(first.values, second.values, least=ALIKE)
     return Comparison(str(ours), str(theirs), _facts(first, second), grey, bscans, tolerance, turning)
 
 
@@ -127,7 +127,13 @@ def as_json(comparison: Comparison) -> str:
 
 
 def write_table(comparison: Comparison, path: Path) -> None:
-    """Write one row for each B-scan, as CSV."""
+    """Write one row for each B-scan, as CSV.
+
+    Raises:
+        OctavoError: If the file is one that either scan was read from.
+    """
+    for scan in (comparison.ours, comparison.theirs):
+        refuse_own_input(path, [scan, *files_read_for(scan)], option="--table")
     stream = io.StringIO()
     rows = csv.writer(stream, lineterminator="\n")
     rows.writerow(["bscan", "mean_absolute_difference", "largest_difference", "share_of_range", "correlation", "same"])

@@ -11,7 +11,7 @@ from octavo.formats.dicom.dataset import is_dicom
 from octavo.formats.errors import VolumeReadError, refusing
 from octavo.privacy.deidentification import Deidentified, deidentify_file
 from octavo.privacy.profile import Dates, Private, Profile
-from octavo.privacy.pseudonyms import Pseudonyms, new_key, read_key, write_key
+from octavo.privacy.pseudonyms import Pseudonyms, claim_key, new_key, read_key
 
 _DICOM_ENDINGS = (".dcm", ".dicom")
 
@@ -23,7 +23,7 @@ class Deidentification:
     written: tuple[Path, ...]
     """The new files, in the order of their sources."""
     refused: tuple[str, ...]
-    """Why others were not written, one line each."""
+    """Why others were not written, and why folders were not searched, one line each."""
     passed_over: int
     """How many files of searched folders are no DICOM files."""
     patients: int
@@ -62,32 +62,35 @@ def deidentify_files(
     profile = Profile(dates, keep_device, frozenset(map(Private.parse, keep_private)))
     _check_places(sources, out, key_file)
     key = read_key(key_file)
-    is_new = key is None
-    key = new_key() if key is None else key
-    pseudonyms = Pseudonyms(key)
+    pseudonyms = Pseudonyms(key or new_key())
     written: dict[Path, Path] = {}
     refused: list[str] = []
-    passed_over, patients = 0, set[str]()
-    for file in _files(sources):
+    key_made, passed_over, patients = False, 0, set[str]()
+    for file in _files(sources, refused):
         try:
             with refusing(str(file), "a DICOM file"):
                 if not _is_meant(file, sources):
                     passed_over += 1
                     continue
                 found = deidentify_file(file, pseudonyms, profile, accept_burned_in=accept_burned_in)
+            if key is None:
+                # before the first file, for without its key a file can never be joined by others
+                key = claim_key(key_file, pseudonyms.key)
+                key_made = key == pseudonyms.key
+            with refusing(str(file), "a DICOM file"):
+                if key != pseudonyms.key:
+                    pseudonyms = Pseudonyms(key)
+                    found = deidentify_file(file, pseudonyms, profile, accept_burned_in=accept_burned_in)
                 target = _free_target(found, out, written, overwrite)
         except VolumeReadError as refusal:
             refused.append(str(refusal))
             continue
-        if is_new and not written:
-            # before the first file, for without its key a file can never be joined by others
-            write_key(key_file, key)
         write_bytes(target, found.content)
         written[target] = file
         patients.add(found.patient)
     if not written and not refused:
         raise OctavoError("no DICOM file was found; wanted files, or folders that hold some; check the paths")
-    return Deidentification(tuple(written), tuple(refused), passed_over, len(patients), is_new and bool(written))
+    return Deidentification(tuple(written), tuple(refused), passed_over, len(patients), key_made)
 
 
 def _check_places(sources: Sequence[Path], out: Path, key_file: Path) -> None:
@@ -113,20 +116,30 @@ def _is_in(path: Path, folder: Path) -> bool:
     return path.resolve().is_relative_to(folder.resolve())
 
 
-def _files(sources: Sequence[Path]) -> Iterator[Path]:
-    """Every file, each once, in a fixed order; links to folders are not followed."""
+def _files(sources: Sequence[Path], refused: list[str]) -> Iterator[Path]:
+    """Every file, each once, in a fixed order; whatever folder is not entered is said among the refused."""
     seen: set[Path] = set()
     for source in sources:
-        found = [source] if not source.is_dir() else _files_under(source)
+        found = [source] if not source.is_dir() else _files_under(source, sources, refused)
         for file in found:
             if file.resolve() not in seen:
                 seen.add(file.resolve())
                 yield file
 
 
-def _files_under(folder: Path) -> Iterator[Path]:
-    for place, folders, names in os.walk(folder):
+def _files_under(folder: Path, sources: Sequence[Path], refused: list[str]) -> Iterator[Path]:
+    def say(problem: OSError) -> None:
+        why = f"cannot be listed ({problem.strerror}); wanted a folder that may be read; check its permissions"
+        refused.append(f"{problem.filename}: {why}")
+
+    for place, folders, names in os.walk(folder, onerror=say):
         folders.sort()
+        links = [Path(place) / name for name in folders if Path(place, name).is_symlink()]
+        refused.extend(
+            f"{link}: is a link to a folder, and links are not followed; wanted the folder; name it"
+            for link in links
+            if not any(_is_in(link, source) for source in sources)
+        )
         yield from (Path(place) / name for name in sorted(names))
 
 

@@ -10,6 +10,7 @@ from octavo.files import write_json
 from octavo.formats import READERS, VolumeReadError, read_volume
 from octavo.privacy.skeleton import skeleton
 from octavo.privacy.skeleton_words import own_words
+from octavo.workflows.own_inputs import refuse_own_input
 
 _ABOUT = (
     "The skeleton of a file: kinds, places and lengths of its parts, sizes of its images, and how evenly its bytes are "
@@ -32,7 +33,8 @@ def report_problem(file: Path, out: Path, *, overwrite: bool = False) -> dict[st
     Raises:
         OctavoError: If there is no such file, or the report has no place.
     """
-    if out.exists() and (not overwrite or out.samefile(file)):
+    refuse_own_input(out, [file])
+    if out.exists() and not overwrite:
         raise OctavoError(f"{out}: is there already; wanted a new name; pass --overwrite to replace a report")
     if out.is_dir():
         raise OctavoError(f"{out}: is a folder; wanted the name of a JSON file")

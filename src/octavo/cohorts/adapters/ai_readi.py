@@ -62,7 +62,7 @@ def _exam(root: Path, listing: Spreadsheet, row: Mapping[str, str]) -> FoundExam
         return LeftOut(Path("retinal_oct/manifest.tsv"), "a row leads to no file below the root")
     if not (root / path).is_file():
         return LeftOut(path, "is listed in retinal_oct/manifest.tsv and is not there")
-    eye = Laterality.parse(row[listing.require("laterality")])
+    eye = covariates.eye(listing, row, listing.require("laterality"))
     named = _EYE_IN_NAME.search(path.stem)
     if named is not None and eye not in {Laterality.UNKNOWN, Laterality.parse(named[1])}:
         raise OctavoError(

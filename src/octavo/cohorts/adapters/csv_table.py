@@ -4,7 +4,8 @@ Only columns that are mapped, or that are called as a manifest calls them, are t
 birth dates, and none of them is copied by accident.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from octavo.cohorts.adapters import covariates
@@ -12,15 +13,18 @@ from octavo.cohorts.adapters.adoption import Adapter, Adoption, AdoptionOptions,
 from octavo.cohorts.adapters.found_exams import LABELLING, FoundExam, adopted, rest_of
 from octavo.cohorts.adapters.missing_parts import files_in, listed
 from octavo.cohorts.adapters.spreadsheets import SUFFIXES, Spreadsheet, read_spreadsheet
-from octavo.cohorts.manifest import OPTIONAL, REQUIRED
+from octavo.cohorts.manifest import OPTIONAL, REQUIRED, can_name_files
 from octavo.errors import OctavoError, unknown_name
 from octavo.formats import VolumeReadError, files_of
-from octavo.volume import Laterality
 
 TAKEN = tuple(dict.fromkeys((*REQUIRED, *OPTIONAL, *covariates.NAMES)))
 """What a column can be mapped to."""
 
-_CLEANED = {"age": covariates.number, "md": covariates.number, "mmse": covariates.number, "sex": covariates.sex}
+THE_LIST = "the list itself"
+"""Why the spreadsheet becomes no row."""
+
+# a day stays as it is written: whoever maps a column knows its order of day and month
+_CLEANED = {name: clean for name, clean in covariates.CLEANED.items() if name != "exam_date"}
 
 
 def _adopt(root: Path, options: AdoptionOptions) -> Adoption:
@@ -28,7 +32,7 @@ def _adopt(root: Path, options: AdoptionOptions) -> Adoption:
     columns = _columns(sheet, options)
     found, left_out = [], []
     for row in sheet.rows:
-        exam = _exam(root, {name: row[column] for name, column in columns.items()})
+        exam = _exam(root, sheet, row, columns)
         if isinstance(exam, LeftOut):
             left_out.append(exam)
         else:
@@ -40,12 +44,13 @@ def _adopt(root: Path, options: AdoptionOptions) -> Adoption:
             "whole ones, in "
             f"column {columns['path']!r}"
         )
+    _require_names(sheet.path, found)
     behind = [name for name in sheet.columns if name not in columns.values()]
     notes = [f"columns that were not asked for stay behind: {listed(behind)}"] if behind else []
 
     def why(path: Path) -> LeftOut:
         is_list = (root / path).resolve() == sheet.path.resolve()
-        return LeftOut(path, "the list itself" if is_list else f"no row of {sheet.path.name} names it", is_list)
+        return LeftOut(path, THE_LIST if is_list else f"no row of {sheet.path.name} names it", is_list)
 
     rest = rest_of(root, found, why, left_out)
     wants = "--columns label=NAME"
@@ -80,7 +85,22 @@ def _columns(sheet: Spreadsheet, options: AdoptionOptions) -> dict[str, str]:
     return columns
 
 
-def _exam(root: Path, cells: Mapping[str, str]) -> FoundExam | LeftOut:
+def _require_names(path: Path, found: Sequence[FoundExam]) -> None:
+    """Refuse names of exams that are the user's own and no such names: another would be no name that anybody knows."""
+    names = [exam.exam_id for exam in found if exam.exam_id]
+    for name, times in Counter(names).items():
+        if times > 1:
+            raise OctavoError(
+                f"{path}: exam_id {name!r} stands {times} times; wanted each exam once; rename all but one"
+            )
+        if not can_name_files(name):
+            raise OctavoError(
+                f"{path}: exam_id is {name!r}; wanted a name without slashes, because files are named after it; rename it"
+            )
+
+
+def _exam(root: Path, sheet: Spreadsheet, row: Mapping[str, str], columns: Mapping[str, str]) -> FoundExam | LeftOut:
+    cells = {name: row[column] for name, column in columns.items()}
     stored = cells["path"]
     # an absolute path stays as it is, and then lies below no root
     scan = root / stored
@@ -89,18 +109,20 @@ def _exam(root: Path, cells: Mapping[str, str]) -> FoundExam | LeftOut:
     place = scan if scan.exists() else Path(str(scan).rpartition("#")[0])
     if not place.exists() or str(place) == ".":
         return LeftOut(Path(stored), "there is no such file or folder")
-    laterality = Laterality.parse(cells.get("laterality", ""))
-    extra = {name: text for name, text in cells.items() if name not in REQUIRED}
-    extra = {name: _CLEANED.get(name, covariates.known)(text) for name, text in extra.items()}
+    extra = {
+        name: covariates.cleaned(sheet, column, _CLEANED.get(name, covariates.known), row)
+        for name, column in columns.items()
+        if name not in REQUIRED
+    }
     for name in ("mask", "photograph"):
         if extra.get(name):
             extra[name] = str(root / extra[name])
     return FoundExam(
         Path(stored),
-        cells.get("patient_id", ""),
-        laterality,
-        cells.get("label", ""),
-        "its label is empty",
+        covariates.known(cells.get("patient_id", "")),
+        covariates.eye(sheet, row, columns.get("laterality")),
+        covariates.known(cells.get("label", "")),
+        "its label is empty, or says that nothing is known",
         extra,
         files=tuple(_below(root, file) for file in [*_files_of(place), *map(Path, _beside(extra))]),
         exam_id=cells.get("exam_id", ""),

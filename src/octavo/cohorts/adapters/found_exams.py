@@ -177,7 +177,7 @@ def _drop_broken_split(rows: list[dict[str, str]]) -> Iterator[str]:
 
 
 def exam_names(found: Sequence[FoundExam]) -> list[str]:
-    """Names for exams: the file's own where no other has the same, else with its folders and its ending.
+    """Names for exams: the one given, or the file's own where no other has the same, else with its folders and its ending.
 
     Raises:
         OctavoError: If two would have one name all the same.
@@ -187,8 +187,11 @@ def exam_names(found: Sequence[FoundExam]) -> list[str]:
         ['a--1.npy', 'b--1.npy', '2']
     """
     names = [exam.exam_id or without_suffix(exam.path.name) for exam in found]
-    times = Counter(names)
-    ids = [name if times[name] == 1 else "--".join(exam.path.parts) for name, exam in zip(names, found, strict=True)]
+    times, given = Counter(names), Counter(exam.exam_id for exam in found if exam.exam_id)
+    ids = [
+        name if times[name] == 1 or (exam.exam_id and given[name] == 1) else "--".join(exam.path.parts)
+        for name, exam in zip(names, found, strict=True)
+    ]
     first: dict[str, Path] = {}
     for exam_id, exam in zip(ids, found, strict=True):
         if exam_id in first:

@@ -75,7 +75,7 @@ def _covariates(facts: ArchiveFacts) -> dict[str, str]:
         "ethnicity": {"0": "non-Hispanic", "1": "Hispanic"}.get(hispanic, ""),
         "language": covariates.known(facts.text("language")),
         "marital_status": covariates.known(facts.text("maritalstatus", "marital status")),
-        "md": covariates.number(facts.text("md")),
+        "md": covariates.number(facts.text("md"), minus_one=True),
     }
     return {name: text for name, text in found.items() if text}
 

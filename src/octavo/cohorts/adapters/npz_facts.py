@@ -1,4 +1,4 @@
-"""The single numbers and words of an `.npz` archive, read without unpickling and without touching its scans."""
+"""The shapes of arrays and the single numbers and words of archives, read without unpickling and without touching scans."""
 
 import zipfile
 from collections.abc import Mapping
@@ -9,6 +9,7 @@ import numpy as np
 
 from octavo.errors import OctavoError
 from octavo.formats.errors import refusing
+from octavo.formats.limits import check_size
 from octavo.formats.numpy_file import MOST_HEADER_BYTES, read_array_header
 from octavo.formats.zip_directory import check_directory
 
@@ -63,6 +64,18 @@ def read_archive_facts(path: Path) -> ArchiveFacts:
                 elif _is_single(stored.shape, stored.dtype):
                     texts[name] = _text(np.frombuffer(stream.read(stored.dtype.itemsize), stored.dtype)[0])
     return ArchiveFacts(shapes, texts, tuple(objects))
+
+
+def read_array_shape(path: Path) -> tuple[int, ...]:
+    """The shape that the header of an `.npy` file states.
+
+    Raises:
+        OctavoError: If the header cannot be read, or states what no array has, without the path.
+    """
+    with refusing("array", "one of NumPy (.npy)"), path.open("rb") as stream:
+        stored = read_array_header(stream)
+        check_size(stored.shape, stored.dtype.itemsize, path.stat().st_size)
+    return stored.shape
 
 
 def _opened(path: Path) -> zipfile.ZipFile:

@@ -20,6 +20,9 @@ from octavo.errors import OctavoError
 FARTHEST_DAYS = 365
 """How far a clinical rating may be from the scan."""
 
+_DAYS_PER_YEAR = 365.25
+_AGE_AT_ENTRY = "ageAtEntry"
+
 _SESSION = re.compile(r"(OAS1_\d{4})_MR\d+")
 _PREFERRED = (
     ("atlas, gain corrected, masked", re.compile(r".*_t88_masked_gfc\.hdr")),
@@ -109,9 +112,9 @@ def _of_session(
     match = _SESSION.fullmatch(folder.name)
     columns, label, why = {"protocol": kind}, "", "oasis_cross-sectional has no row for its session"
     if sheet is not None and row is not None:
-        rating = row[sheet.require("CDR")]
-        label, why = cdr_label(rating), "was not rated (CDR is empty)"
-        severity = covariates.number(rating)
+        rating = sheet.require("CDR")
+        label, why = covariates.cleaned(sheet, rating, cdr_label, row), "was not rated (CDR is empty)"
+        severity = covariates.number(row[rating])
         columns |= {**covariates.from_row(sheet, row), **({"severity": severity} if severity else {})}
     return FoundExam(
         image.relative_to(root),
@@ -150,7 +153,7 @@ def _adopt_3(root: Path, options: AdoptionOptions) -> Adoption:
         if near is None or abs(near[0] - day) > FARTHEST_DAYS:
             found.append(FoundExam(path, person, why_unlabelled=why, columns={"visit": f"d{day:04}"}))
             continue
-        columns = {"visit": f"d{day:04}", "severity": near[1], **near[2]}
+        columns = {"visit": f"d{day:04}", "severity": near[1], **_at_scan(near[2], day)}
         found.append(FoundExam(path, person, label=cdr_label(near[1]), why_unlabelled=why, columns=columns))
     rest = rest_of(root, found, lambda path: LeftOut(path, "no T1-weighted image", ".nii" in path.name))
     notes = [f"CDR is that of the nearest day in {table}, at most {FARTHEST_DAYS} days away"] if ratings else []
@@ -178,10 +181,20 @@ def _ratings(root: Path, options: AdoptionOptions) -> tuple[dict[str, list[tuple
     ratings: dict[str, list[tuple[int, str, dict[str, str]]]] = {}
     for row in sheet.rows:
         person, day = _person_and_day(sheet, row)
-        rating = covariates.number(row[column])
+        rating = covariates.cleaned(sheet, column, covariates.number, row)
         if person and rating:
-            ratings.setdefault(person, []).append((day, rating, covariates.from_row(sheet, row)))
+            told = covariates.from_row(sheet, row)
+            entry = sheet.find(_AGE_AT_ENTRY)
+            told |= {_AGE_AT_ENTRY: covariates.cleaned(sheet, entry, covariates.number, row)} if entry else {}
+            ratings.setdefault(person, []).append((day, rating, told))
     return ratings, sheet.path.name
+
+
+def _at_scan(told: Mapping[str, str], day: int) -> dict[str, str]:
+    """The covariates on the day of the scan: the age at entry, which the sheet tells, is years younger at later visits."""
+    columns = {name: text for name, text in told.items() if name != _AGE_AT_ENTRY}
+    entry = told.get(_AGE_AT_ENTRY)
+    return {**columns, "age": covariates.number(f"{float(entry) + day / _DAYS_PER_YEAR:.2f}")} if entry else columns
 
 
 def _day_columns(sheet: Spreadsheet) -> bool:
@@ -195,7 +208,7 @@ def _person_and_day(sheet: Spreadsheet, row: Mapping[str, str]) -> tuple[str, in
     if match is not None:
         return match[1], int(match[2])
     person, days = sheet.find("OASISID", "Subject"), sheet.find("days_to_visit")
-    number = covariates.number(row[days]) if days else ""
+    number = covariates.cleaned(sheet, days, covariates.number, row) if days else ""
     return (row[person], int(float(number))) if person and number else ("", 0)
 
 

@@ -86,7 +86,7 @@ def _exam(
     eye, label, why = Laterality.UNKNOWN, "", f"{sheet.path.name} has no row for it"
     if row is not None:
         columns |= covariates.from_row(sheet, row)
-        eye = Laterality.parse(row[sheet.require("OS/OD", "eye")])
+        eye = covariates.eye(sheet, row, sheet.require("OS/OD", "eye"))
         label, why = covariates.known(row[sheet.require("Disease")]), f"{sheet.path.name} names no disease"
     files = tuple(path.relative_to(root) for path in found.pictures)
     return FoundExam(folder.relative_to(root), folder.name, eye, label, why, columns, files, exam_id=folder.name)

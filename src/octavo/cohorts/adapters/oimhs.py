@@ -84,7 +84,7 @@ def _person(sheet: Spreadsheet | None, row: Mapping[str, str] | None) -> tuple[s
     patient, eye = sheet.find("Patient ID", "patient", "subject"), sheet.find("laterality", "eye side", "OS/OD", "side")
     return (
         row[patient] if patient else "",
-        Laterality.parse(row[eye]) if eye else Laterality.UNKNOWN,
+        covariates.eye(sheet, row, eye),
         covariates.from_row(sheet, row),
     )
 

@@ -16,7 +16,6 @@ from octavo.cohorts.adapters.missing_parts import find_folder, folders_in, liste
 from octavo.cohorts.adapters.picture_folders import PICTURES
 from octavo.cohorts.adapters.spreadsheets import Spreadsheet, read_spreadsheet
 from octavo.errors import OctavoError
-from octavo.volume import Laterality
 
 OCT2017 = ("CNV", "DME", "DRUSEN", "NORMAL")
 OCTDL_CLASSES = ("AMD", "DME", "ERM", "NO", "RAO", "RVO", "VID")
@@ -99,7 +98,7 @@ def _of_octdl(relative: Path, folder: str, sheet: Spreadsheet, row: Mapping[str,
     return FoundExam(
         relative,
         row[sheet.require("patient_id")],
-        Laterality.parse(row[eye]) if eye else Laterality.UNKNOWN,
+        covariates.eye(sheet, row, eye),
         disease,
         columns={"pattern": "line", **covariates.from_row(sheet, row)},
     )

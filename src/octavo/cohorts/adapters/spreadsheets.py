@@ -39,15 +39,31 @@ class Spreadsheet:
     rows: tuple[Mapping[str, str], ...]
 
     def find(self, *spellings: str) -> str | None:
-        """The column with one of these names; capitals, blanks, hyphens and underscores make no difference."""
-        by_folded = {folded(name): name for name in reversed(self.columns)}
-        return next((by_folded[folded(name)] for name in spellings if folded(name) in by_folded), None)
+        """The column with one of these names; capitals, blanks, hyphens and underscores make no difference.
+
+        A name that is written just so comes first.
+
+        Raises:
+            OctavoError: If several columns differ from a name, and from each other, in nothing else.
+        """
+        for name in spellings:
+            alike = [column for column in self.columns if folded(column) == folded(name)]
+            exact = next((spelling for spelling in spellings if spelling in alike), None)
+            if exact is None and len(alike) > 1:
+                raise OctavoError(
+                    f"{self.path}: columns {listed(alike)} could all be {name!r}; wanted one; write the name as the column "
+                    "does, or rename the others"
+                )
+            if alike:
+                return exact or alike[0]
+        return None
 
     def require(self, *spellings: str) -> str:
         """The same, or a refusal.
 
         Raises:
-            OctavoError: If there is no such column; the message names what was found and the nearest.
+            OctavoError: If there is no such column; the message names what was found and the nearest. Or if several
+                could be meant.
         """
         column = self.find(*spellings)
         if column is None:

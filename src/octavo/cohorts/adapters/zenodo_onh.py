@@ -6,13 +6,11 @@ x 6 x 2 mm and were shipped at 64 x 128 x 64 (B-scans, depth, A-scans) as bytes;
 
 import datetime
 import re
-import tokenize
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-
 from octavo.cohorts.adapters.adoption import Adapter, Adoption, AdoptionOptions, LeftOut, files_below
+from octavo.cohorts.adapters.npz_facts import read_array_shape
 from octavo.errors import OctavoError
 
 SHAPE = (64, 128, 64)
@@ -101,8 +99,8 @@ def _spacing() -> dict[str, str]:
 def _stored_shape(path: Path) -> tuple[int, ...] | None:
     """The shape in the header; None where there is none to be read, which reading the scan will report."""
     try:
-        return tuple(np.lib.format.open_memmap(path, mode="r").shape)
-    except (OSError, ValueError, EOFError, tokenize.TokenError):
+        return read_array_shape(path)
+    except OctavoError:
         return None
 
 

@@ -1,0 +1,159 @@
+"""What stands beside compressed pixels: comments, boxes, what lies between the parts of a frame and behind its end."""
+
+import struct
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image
+from pydicom import dcmread
+from pydicom.uid import JPEGBaseline8Bit
+
+from formats.written_scans import eye, opt_dataset, write_dicom
+from octavo.formats import VolumeReadError, read_volume
+from octavo.formats.errors import refusing
+from octavo.privacy.comments import blank_comments
+from octavo.privacy.deidentification import deidentify_file
+from octavo.privacy.profile import Profile
+from octavo.privacy.pseudonyms import Pseudonyms
+
+SAID = b"Doe^Jane"
+COMMENT = b"\xff\xfe" + struct.pack(">H", len(SAID) + 2) + SAID
+PICTURE = np.random.default_rng(0).integers(0, 256, (64, 80), dtype=np.uint8)
+
+
+def cleaned(path, **options):
+    with refusing(str(path), "a DICOM file"):
+        found = deidentify_file(path, Pseudonyms(bytes(32)), Profile(), **options)
+    target = path.with_name("clean.dcm")
+    target.write_bytes(found.content)
+    return target
+
+
+def compressed(kind, **options):
+    content = BytesIO()
+    Image.fromarray(PICTURE).save(content, kind, **options)
+    return content.getvalue()
+
+
+def items(*fragments):
+    return b"".join(struct.pack("<HHL", 0xFFFE, 0xE000, len(one)) + one for one in fragments)
+
+
+def frame_of(blanked):
+    """The fragments of blanked pixels, put together again."""
+    frame, position = b"", 0
+    while position < len(blanked):
+        (length,) = struct.unpack_from("<L", blanked, position + 4)
+        frame += blanked[position + 8 : position + 8 + length]
+        position += 8 + length
+    return frame
+
+
+def pixels(frame):
+    return np.asarray(Image.open(BytesIO(frame)))
+
+
+def test_comments_in_compressed_pixels_are_blanked_and_pixels_stay(tmp_path):
+    path = write_dicom(tmp_path / "eye.dcm", opt_dataset(eye(2, 40, 48)), JPEGBaseline8Bit)
+    dataset = dcmread(path)
+    before = read_volume(path).values
+    said = b"\xff\xfe" + struct.pack(">H", 10) + b"Doe^Jane" + b"\xff\xe1" + struct.pack(">H", 8) + b"ExJane"
+    at = dataset.PixelData.index(b"\xff\xd8") + 2
+    (length,) = struct.unpack_from("<L", dataset.PixelData, at - 6)
+    grown = dataset.PixelData[: at - 6] + struct.pack("<L", length + len(said)) + dataset.PixelData[at - 2 : at]
+    dataset.PixelData = grown + said + dataset.PixelData[at:]
+    dataset.save_as(path)
+    assert b"Doe^Jane" in path.read_bytes()
+
+    clean = cleaned(path)
+
+    assert b"Jane" not in clean.read_bytes()
+    assert (read_volume(clean).values == before).all()
+
+
+def test_torn_compressed_pixels_are_left_as_they_are():
+    item = struct.pack("<HHL", 0xFFFE, 0xE000, 400)
+    for torn in (
+        b"",
+        b"abc",
+        item,
+        item + b"\xff\xd8\xff\xfe\x40",
+        item + b"\xff\xd8\xff\xfe\x00\x00\xff",
+        b"\xff\xd8",
+    ):
+        assert len(blank_comments(torn)) == len(torn)
+
+
+def between_scans(frame, scan):
+    """A comment before the start of a later scan of a progressive frame."""
+    at = -1
+    for _ in range(scan):
+        at = frame.index(b"\xff\xda", at + 1)
+    return frame[:at] + COMMENT + frame[at:]
+
+
+def in_a_part_of_a_tile(frame):
+    """A comment behind the header of the first tile, which says how long its part is."""
+    part, samples = frame.index(b"\xff\x90"), frame.index(b"\xff\x93")
+    said = b"\xff\x64\0\x0c\0\1" + SAID
+    (length,) = struct.unpack_from(">L", frame, part + 6)
+    grown = struct.pack(">L", length + len(said))
+    return frame[: part + 6] + grown + frame[part + 10 : samples] + said + frame[samples:]
+
+
+def in_a_box_of_the_header(frame):
+    at = frame.index(b"jp2h") - 4
+    (length,) = struct.unpack_from(">L", frame, at)
+    box = struct.pack(">L4s", 8 + len(SAID), b"lbl ") + SAID
+    return frame[:at] + struct.pack(">L4s", length + len(box), b"jp2h") + box + frame[at + 8 :]
+
+
+PLAIN, WRAPPED = compressed("JPEG2000", no_jp2=True), compressed("JPEG2000")
+PLANTED = {
+    "between the scans": between_scans(compressed("JPEG", progressive=True), 3),
+    "behind the end": compressed("JPEG") + SAID,
+    "behind bytes that fill": compressed("JPEG").replace(b"\xff\xd8", b"\xff\xd8\xff\xff" + COMMENT, 1),
+    "behind the end of JPEG 2000": PLAIN + SAID,
+    "in a part of a tile": in_a_part_of_a_tile(PLAIN),
+    "in a box": WRAPPED + struct.pack(">L4s", 8 + len(SAID), b"xml ") + SAID,
+    "in a box of the header": in_a_box_of_the_header(WRAPPED),
+}
+
+
+@pytest.mark.parametrize("cuts", [1, 5], ids=["one fragment", "several"])
+@pytest.mark.parametrize("frame", PLANTED.values(), ids=PLANTED)
+def test_text_beside_the_picture_goes_and_the_picture_stays(frame, cuts):
+    wanted = pixels(frame)
+    assert SAID in frame
+    frame += b"\0" * (len(frame) % 2)
+    step = -(-len(frame) // cuts)
+    fragments = [frame[begin : begin + step] for begin in range(0, len(frame), step)]
+
+    blanked = blank_comments(items(b"", *fragments))
+
+    assert len(blanked) == len(items(b"", *fragments))
+    left = frame_of(blanked)
+    assert not any(SAID[begin : begin + 4] in left for begin in range(len(SAID) - 3))
+    assert np.array_equal(pixels(left), wanted)
+
+
+def test_text_where_no_part_begins_goes():
+    frame = compressed("JPEG")
+    assert SAID not in blank_comments(items(frame[:2] + SAID + frame[2:]))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "JPEG2000"])
+def test_pixels_without_text_stay_as_they_are(kind):
+    frame = compressed(kind)
+    content = items(b"", *[frame + b"\0" * (len(frame) % 2)] * 3)
+    assert np.array_equal(pixels(frame_of(blank_comments(content))), pixels(frame))
+    samples = items(bytes(range(256)) * 4)
+    assert blank_comments(samples) == samples
+
+
+def test_a_wrapping_that_cannot_be_followed_is_refused():
+    frame = compressed("JPEG2000")
+    torn = frame[:12] + struct.pack(">L", 2**31) + frame[16:]
+    with pytest.raises(VolumeReadError, match="wrapped in a file whose boxes cannot be followed"):
+        blank_comments(items(torn))

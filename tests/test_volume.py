@@ -96,6 +96,55 @@ def test_what_is_known_keeps_its_origin():
     assert origins == (Origin.READ, Origin.ASSUMED, Origin.USER, Origin.DERIVED)
 
 
+def made(**words):
+    """A volume as it is made where types are not checked; they are in the tests alone."""
+    volume = object.__new__(Volume)
+    for field in dataclasses.fields(Volume):
+        object.__setattr__(volume, field.name, {"values": BLOCK, **words}.get(field.name, field.default))
+    volume.__post_init__()
+    return volume
+
+
+def test_words_that_come_as_text_become_members_of_their_families():
+    volume = made(
+        laterality="OS",
+        laterality_origin="user",
+        pattern="other",
+        slow_axis="nasal-to-temporal",
+        region="disc",
+        frame="scanner",
+    )
+
+    assert volume.laterality is Laterality.OS
+    assert volume.laterality_origin is Origin.USER
+    assert (volume.pattern, volume.frame) == (ScanPattern.OTHER, Frame.SCANNER)
+    assert volume.slow_axis.is_vertical
+    assert isinstance(volume.region, Region)
+
+
+@pytest.mark.parametrize(
+    ("name", "word", "known"),
+    [
+        ("laterality", "banana", "OD, OS, unknown"),
+        ("laterality", "left", "OD, OS, unknown"),
+        ("pattern", "star", "raster, line, radial, circle, other, unknown"),
+        (
+            "slow_axis",
+            "upwards",
+            "superior-to-inferior, inferior-to-superior, temporal-to-nasal, nasal-to-temporal, unknown",
+        ),
+        ("region", None, "macula, disc, macula-and-disc, unknown"),
+        ("frame", "left-eye", "scanner, right-eye"),
+        ("region_origin", "guessed", "read, derived, assumed, user, unknown"),
+    ],
+)
+def test_a_word_that_is_none_is_refused_with_those_that_there_are(name, word, known):
+    with pytest.raises(
+        OctavoError, match=f"^'{word}' is not a word for {name.replace('_', ' ')}; wanted one of: {known}"
+    ):
+        made(**{name: word})
+
+
 def test_with_values_keeps_everything_else():
     volume = Volume(
         BLOCK,

@@ -9,11 +9,12 @@ import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Num, Shaped
 
-from octavo.errors import OctavoError
+from octavo.errors import OctavoError, unknown_name
 
 AXES = ("bscan", "depth", "ascan")
 """The axes of every volume, in order: slow scan, along the A-scan (vitreous first), fast scan."""
@@ -66,7 +67,10 @@ class ScanPattern(StrEnum):
     LINE = "line"
     RADIAL = "radial"
     CIRCLE = "circle"
+    OTHER = "other"
+    """Known to be no raster, and none of the others alone: B-scans that cross, that are shuffled, lines with circles."""
     UNKNOWN = "unknown"
+    """Nothing was said about it."""
 
 
 class SlowAxis(StrEnum):
@@ -93,6 +97,15 @@ class Region(StrEnum):
     UNKNOWN = "unknown"
 
 
+WORDS: dict[str, type[StrEnum]] = {
+    "laterality": Laterality,
+    "pattern": ScanPattern,
+    "slow_axis": SlowAxis,
+    "region": Region,
+}
+"""What a volume says in a word of its own, each with an origin; a user may say it too."""
+
+
 class Frame(StrEnum):
     """Which orientation the values are stored in."""
 
@@ -100,6 +113,32 @@ class Frame(StrEnum):
     """As the file stores them; A-scans run from left to right as one looks at the fundus."""
     RIGHT_EYE = "right-eye"
     """As in a right eye: superior B-scan first, temporal A-scan first."""
+
+
+_Word = TypeVar("_Word", bound=StrEnum)
+
+
+def known_word(words: type[_Word], word: str | None, name: str) -> _Word:
+    """The member of a family of words that is called so, whether it comes as a member or as plain text.
+
+    A text that only equals a member is not that member, and code that asks `is Laterality.OS` would pass it over.
+
+    Args:
+        words: The family.
+        word: The word as it was given.
+        name: What it tells about a scan, for the message.
+
+    Raises:
+        OctavoError: If there is no such word, with those that there are.
+
+    Example:
+        >>> known_word(Laterality, "OS", "laterality")
+        <Laterality.OS: 'OS'>
+    """
+    try:
+        return words(word or "")
+    except ValueError:
+        raise OctavoError(unknown_name(f"a word for {name.replace('_', ' ')}", word, list(words))) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +170,7 @@ class Spacing:
                     f"spacing along {axis} is {value} mm; wanted a positive number of millimetres, or nothing"
                 )
         known = (
-            origin if value is not None else Origin.UNKNOWN
+            known_word(Origin, origin, "origin") if value is not None else Origin.UNKNOWN
             for origin, value in zip(self.origins, self.values_mm, strict=True)
         )
         object.__setattr__(self, "origins", tuple(known))
@@ -218,6 +257,7 @@ class Volume:
       finite, and frozen: a change makes a new volume.
     * Depth grows from the vitreous towards the choroid.
     * What is unknown says so (`Laterality.UNKNOWN`, `None` millimetres); nothing is silently filled in.
+    * Words may be given as plain text ("OS"); they are kept as members of their family, and others are refused.
     * `notes` are sentences about the reading that whoever uses the volume should see.
 
     Args:
@@ -236,7 +276,7 @@ class Volume:
         notes: What a user should know about the reading.
 
     Raises:
-        OctavoError: If the values are not a non-empty block of finite real numbers on three axes.
+        OctavoError: If the values are not a non-empty block of finite real numbers on three axes, or a word is none.
 
     Example:
         >>> volume = Volume(np.zeros((2, 4, 3)), Spacing(0.25, 0.004, 0.01))
@@ -277,9 +317,12 @@ class Volume:
         frozen = values.view()
         frozen.flags.writeable = False
         object.__setattr__(self, "values", frozen)
-        for name in ("laterality", "pattern", "slow_axis", "region"):
-            if getattr(self, name) == "unknown":
-                object.__setattr__(self, f"{name}_origin", Origin.UNKNOWN)
+        object.__setattr__(self, "frame", known_word(Frame, self.frame, "frame"))
+        for name, words in WORDS.items():
+            word = known_word(words, getattr(self, name), name)
+            origin = known_word(Origin, getattr(self, f"{name}_origin"), f"{name}_origin")
+            object.__setattr__(self, name, word)
+            object.__setattr__(self, f"{name}_origin", Origin.UNKNOWN if word == "unknown" else origin)
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -69,6 +69,14 @@ def test_other_patterns_than_rasters_are_refused(refusing, pattern):
         refusing(scan(pattern=pattern))
 
 
+@pytest.mark.parametrize("refusing", [require_raster, require_hemiretinas, require_both_ends, hemiretinas])
+def test_what_is_known_to_be_no_raster_is_refused(refusing):
+    with pytest.raises(
+        ScanUnsuitableError, match=r"\(pattern other\); wanted a raster .* pass --pattern raster if it is one"
+    ):
+        refusing(scan(pattern=ScanPattern.OTHER))
+
+
 @pytest.mark.parametrize("refusing", [require_raster, require_hemiretinas, require_both_ends, macula_and_disc])
 def test_one_bscan_is_no_raster(refusing):
     with pytest.raises(ScanUnsuitableError, match="this scan has 1 B-scan; wanted a raster of several"):
@@ -97,4 +105,5 @@ def test_what_is_unknown_is_not_refused_but_said(known):
     require_hemiretinas(volume)
     superior, _ = hemiretinas(volume)
     np.testing.assert_array_equal(superior.values, volume.values[:3])
-    assert bool(superior.notes) == ("slow_axis" in known)
+    assert len(superior.notes) == 1
+    assert superior.notes[0].startswith("pattern unknown" if "pattern" in known else "direction of the B-scans unknown")

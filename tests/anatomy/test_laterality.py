@@ -109,12 +109,18 @@ def test_both_eyes_of_a_mirrored_person_become_the_same():
     np.testing.assert_array_equal(to_right_eye(left).values, to_right_eye(right).values)
 
 
-@pytest.mark.parametrize("pattern", [ScanPattern.LINE, ScanPattern.CIRCLE, ScanPattern.RADIAL])
+@pytest.mark.parametrize("pattern", [ScanPattern.LINE, ScanPattern.CIRCLE, ScanPattern.RADIAL, ScanPattern.OTHER])
 def test_only_rasters_are_asked_for_their_direction(pattern):
     volume = dataclasses.replace(scan(slow_axis=SlowAxis.UNKNOWN), pattern=pattern)
     assert orientation_warnings(volume) == ()
     one = dataclasses.replace(scan(slow_axis=SlowAxis.UNKNOWN, values=np.ones((1, 5, 6))))
     assert orientation_warnings(one) == ()
+
+
+def test_several_bscans_of_no_known_pattern_are_taken_for_a_raster_and_that_is_said():
+    several = dataclasses.replace(scan(), pattern=ScanPattern.UNKNOWN)
+    assert orientation_warnings(several) == ("pattern unknown: the B-scans are taken for a raster",)
+    assert orientation_warnings(several.with_values(several.values[:1])) == ()
 
 
 @given(st.tuples(*[st.integers(1, 5)] * 3), st.booleans(), st.booleans())

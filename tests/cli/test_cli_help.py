@@ -64,7 +64,7 @@ def test_the_help_of_every_command_imports_nothing_heavy(tmp_path, command):
 
 
 def test_commands_that_train_nothing_and_need_no_model_run_without_torch(tmp_path):
-    code, modules, text = probe(["phantom", "eyes", "--patients", "3", "--shape", "8", "32", "16"], tmp_path)
+    code, modules, text = probe(["phantom", "eyes", "--patients", "3", "--shape", "12", "32", "16"], tmp_path)
     assert code == 0, text
     assert "torch" not in modules
     manifest = str(tmp_path / "eyes" / "manifest.csv")

@@ -192,7 +192,7 @@ BAD_OPTIONS = {
     "part": ("split", "training", "wanted one of: train, validation, test; did you mean 'train'?"),
     "direction": ("slow_axis", "inferior", "did you mean"),
     "region": ("region", "fovea", "wanted one of: macula, disc, macula-and-disc, unknown"),
-    "pattern": ("pattern", "cube", "wanted one of: raster, line, radial, circle, unknown"),
+    "pattern": ("pattern", "cube", "wanted one of: raster, line, radial, circle, other, unknown"),
     "spacing alone": ("spacing_depth_mm", "0.004", "wanted all of spacing_bscan_mm"),
 }
 

@@ -176,9 +176,11 @@ def test_the_eye_has_an_origin(name, write, tmp_path):
 
 @pytest.mark.parametrize(("name", "write"), CASES)
 def test_what_the_user_says_wins(name, write, tmp_path):
-    volume = read_volume(write(tmp_path), laterality=Laterality.OS, spacing_mm=(0.5, 0.004, 0.01))
+    path = write(tmp_path)
+    volume = read_volume(path, laterality=Laterality.OS, spacing_mm=(0.5, 0.004, 0.01))
 
     assert (volume.laterality, volume.laterality_origin) == (Laterality.OS, Origin.USER)
+    assert read_volume(path, laterality="OS").laterality is Laterality.OS
     assert volume.spacing_mm == Spacing(0.5, 0.004, 0.01, (Origin.USER,) * 3)
     assert sum("the file says" in note for note in volume.notes) == (1 if name in WITHOUT_MILLIMETRES else 2)
 

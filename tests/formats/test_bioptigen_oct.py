@@ -49,7 +49,7 @@ def test_repeats_are_all_read_and_are_no_raster(tmp_path):
     volume = read(tmp_path, bioptigen_bytes(eye(), scans=2, frames=2))
 
     assert volume.shape == (4, 12, 16)
-    assert volume.pattern is ScanPattern.UNKNOWN
+    assert volume.pattern is ScanPattern.OTHER
     assert volume.spacing_mm.bscan is None
     assert "each of 2 positions was scanned 2 times" in volume.notes[1]
 

@@ -4,6 +4,7 @@ from PIL import Image
 
 from formats.written_scans import bscan_lines, eye, heyex_xml, write_pictures
 from octavo.formats import VolumeReadError, list_scans, read_volume
+from octavo.formats.header_eye import header_laterality
 from octavo.volume import Laterality, Origin, ScanPattern, SlowAxis, Spacing
 
 
@@ -37,12 +38,13 @@ def test_other_files_are_left_alone(tmp_path):
     (folder / "notes.txt").write_text("3-Input.tif")
     (folder / ".5-Input.tif").write_bytes(b"hidden")
     (folder / "7.csv").write_text("")
-    Image.new("RGB", (9, 9), "red").save(folder / "overview.png")
+    # a picture may be called after the patient, and notes go into every converted file
+    Image.new("RGB", (9, 9), "red").save(folder / "DOE_JANE_overview.png")
     Image.new("L", (9, 9)).save(folder / "NIR1.tif")
 
     volume = read_volume(folder)
     np.testing.assert_array_equal(volume.values, eye())
-    assert volume.notes == ("pictures whose names do not count with others are not used: NIR1.tif, overview.png",)
+    assert volume.notes == ("pictures whose names do not count with others are not used: 2",)
 
 
 def test_capitals_make_no_other_scan(tmp_path):
@@ -219,3 +221,74 @@ def test_any_other_xml_beside_the_pictures_is_left_alone(tmp_path):
     (folder / "labels.xml").write_text("<annotation><size>3</size></annotation>")
 
     assert read_volume(folder).notes == ()
+
+
+@pytest.mark.parametrize("told", ["end", "centre"])
+def test_circles_that_are_numbered_are_circles(tmp_path, told):
+    folder = write_pictures(tmp_path / "scan", eye())
+    radius = 16 * 0.0113 / (2 * np.pi)
+    text = heyex_xml((4, 12, 16), lines=np.tile([3.0 + radius, 4.0, 3.0, 4.0], (4, 1)))
+    (folder / "info.xml").write_text(text.replace("End>", "Center>") if told == "centre" else text)
+
+    volume = read_volume(folder)
+
+    assert (volume.pattern, volume.pattern_origin) == (ScanPattern.CIRCLE, Origin.DERIVED)
+    assert (volume.laterality, volume.slow_axis) == (Laterality.OS, SlowAxis.UNKNOWN)
+    assert volume.spacing_mm == Spacing(None, 0.0039, 0.0113)
+
+
+@pytest.mark.parametrize("name", ["visit1", "visit1_OD", "visit1_OD_OS"])
+def test_each_row_of_pictures_is_of_the_eye_in_its_names(tmp_path, name):
+    for side in ("OD", "OS"):
+        folder = write_pictures(tmp_path / name, eye(), f"P1_{side}_{{}}.png")
+
+    for number, side in enumerate(("OD", "OS"), 1):
+        volume = read_volume(f"{folder}#{number}")
+        assert (volume.laterality, volume.laterality_origin) == (side, Origin.DERIVED)
+        assert header_laterality(f"{folder}#{number}") is volume.laterality
+        assert volume.notes == ()
+
+
+def test_a_row_without_an_eye_takes_none_from_a_folder_that_names_another_row_wrongly(tmp_path):
+    write_pictures(tmp_path / "visit_OD", eye(), "P1_OS_{}.png")
+    folder = write_pictures(tmp_path / "visit_OD", eye(), "x_{}.png")
+
+    assert read_volume(f"{folder}#2").laterality is Laterality.UNKNOWN
+
+
+def test_a_folder_and_its_pictures_that_name_two_eyes_leave_the_eye_unknown(tmp_path):
+    folder = write_pictures(tmp_path / "visit_OD", eye(), "P1_OS_{}.png")
+
+    volume = read_volume(folder)
+
+    assert (volume.laterality, volume.laterality_origin) == (Laterality.UNKNOWN, Origin.UNKNOWN)
+    assert volume.notes == (
+        "the folder's name says OD, and those of its pictures say OS; the eye is unknown: say which",
+    )
+    said = read_volume(folder, laterality=Laterality.OS)
+    assert (said.laterality, said.laterality_origin) == (Laterality.OS, Origin.USER)
+    assert not any("unknown" in note for note in said.notes)
+
+
+def test_an_export_file_counts_more_than_the_names_of_the_pictures(tmp_path):
+    folder = write_pictures(tmp_path / "scan", eye(), "P1_OD_{}.png")
+    (folder / "info.xml").write_text(heyex_xml((4, 12, 16), laterality="L"))
+
+    volume = read_volume(folder)
+
+    assert (volume.laterality, volume.laterality_origin) == (Laterality.OS, Origin.READ)
+    assert volume.notes[-1] == "the file says OS, and the names of its pictures say OD; the file's word is used"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("P1_OS_{}.png", None), ("{}.png", Laterality.OS), ("P1_OD_{}.png", Laterality.OS)]
+)
+def test_upright_bscans_follow_the_nose_of_the_eye_that_is_used(tmp_path, name, said):
+    folder = write_pictures(tmp_path / "scan", eye(), name)
+    x = 1 + 0.12 * np.arange(4)
+    lines = np.stack([x, np.full(4, 3.0), x, np.full(4, 1.0)], axis=1)
+    (folder / "info.xml").write_text(heyex_xml((4, 12, 16), lines=lines, laterality=None))
+
+    volume = read_volume(folder, laterality=said)
+
+    assert (volume.laterality, volume.slow_axis) == (Laterality.OS, SlowAxis.NASAL_TO_TEMPORAL)

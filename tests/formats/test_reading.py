@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from formats.written_scans import eye, opt_dataset, vol_bytes, write_dicom
+from octavo.anatomy import to_right_eye
 from octavo.errors import OctavoError
 from octavo.formats import READERS, Said, VolumeReadError, list_scans, name_scan, read_volume, write_volume
 from octavo.volume import Laterality, Origin, Region, ScanPattern, SlowAxis, Spacing, Volume
@@ -57,6 +58,139 @@ def test_what_the_user_confirms_or_leaves_open_makes_no_note(vol):
     assert volume.notes == ()
     assert volume.laterality_origin is Origin.USER
     assert volume.slow_axis is SlowAxis.INFERIOR_TO_SUPERIOR
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "member"),
+    [
+        ("laterality", "OS", Laterality.OS),
+        ("slow_axis", "superior-to-inferior", SlowAxis.SUPERIOR_TO_INFERIOR),
+        ("region", "disc", Region.DISC),
+        ("pattern", "radial", ScanPattern.RADIAL),
+    ],
+)
+def test_what_the_user_says_may_be_plain_text(vol, name, text, member):
+    volume = read_volume(vol, **{name: text})
+
+    assert getattr(volume, name) is member
+    assert volume.notes == read_volume(vol, **{name: member}).notes
+    assert not np.array_equal(
+        to_right_eye(read_volume(vol, laterality="OS")).values, to_right_eye(read_volume(vol)).values
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "word", "known"),
+    [
+        ("laterality", "banana", "OD, OS, unknown"),
+        ("laterality", "left", "OD, OS"),
+        ("pattern", "cube", "raster, line"),
+    ],
+)
+def test_a_word_that_is_none_is_refused_with_the_path_and_those_that_there_are(vol, name, word, known):
+    with pytest.raises(VolumeReadError, match=rf"exam\.vol: '{word}' is not a word for {name}; wanted one of: {known}"):
+        read_volume(vol, **{name: word})
+
+
+UPRIGHT = np.stack([1 + 0.12 * np.arange(4), np.full(4, 3.0), 1 + 0.12 * np.arange(4), np.full(4, 1.0)], axis=1)
+"""Upright B-scans that follow one another to the right as one looks at the fundus: towards the nose of a right eye."""
+
+
+@pytest.mark.parametrize(
+    ("stated", "name", "said", "expected"),
+    [
+        (b"OD\0\0", "exam", None, SlowAxis.TEMPORAL_TO_NASAL),
+        (b"OD\0\0", "exam", Laterality.OS, SlowAxis.NASAL_TO_TEMPORAL),
+        (b"OS\0\0", "exam", Laterality.OD, SlowAxis.TEMPORAL_TO_NASAL),
+        (bytes(4), "exam", Laterality.OS, SlowAxis.NASAL_TO_TEMPORAL),
+        (bytes(4), "exam_OS", None, SlowAxis.NASAL_TO_TEMPORAL),
+        (bytes(4), "exam_OD", None, SlowAxis.TEMPORAL_TO_NASAL),
+        (bytes(4), "exam_OD", Laterality.OS, SlowAxis.NASAL_TO_TEMPORAL),
+        (b"OD\0\0", "exam_OS", None, SlowAxis.TEMPORAL_TO_NASAL),
+        (bytes(4), "exam", None, SlowAxis.UNKNOWN),
+    ],
+)
+def test_a_direction_that_follows_from_the_eye_follows_from_the_one_that_is_used(
+    tmp_path, stated, name, said, expected
+):
+    path = tmp_path / f"{name}.vol"
+    path.write_bytes(vol_bytes((eye().astype(np.float32) / 255) ** 4, lines=UPRIGHT, eye_code=stated))
+
+    volume = read_volume(path, laterality=said)
+
+    assert volume.slow_axis is expected
+    assert any("unknown because the eye is" in note for note in volume.notes) == (expected is SlowAxis.UNKNOWN)
+
+
+@pytest.mark.parametrize("suffix", ["npz", "nii", "tif", "dcm"])
+def test_a_stored_direction_is_told_again_from_another_eye_only_where_it_was_told_from_one(tmp_path, suffix):
+    derived = Volume(
+        eye(),
+        Spacing(0.12, 0.004, 0.01),
+        laterality=Laterality.OD,
+        laterality_origin=Origin.READ,
+        pattern=ScanPattern.RASTER,
+        pattern_origin=Origin.READ,
+        slow_axis=SlowAxis.TEMPORAL_TO_NASAL,
+        slow_axis_origin=Origin.DERIVED,
+    )
+    read = dataclasses.replace(derived, slow_axis_origin=Origin.READ)
+
+    for volume, expected in ((derived, SlowAxis.NASAL_TO_TEMPORAL), (read, SlowAxis.TEMPORAL_TO_NASAL)):
+        path = write_volume(volume, tmp_path / f"eye.{suffix}", overwrite=True)
+        assert read_volume(path).slow_axis is SlowAxis.TEMPORAL_TO_NASAL
+        assert read_volume(path, laterality=Laterality.OS).slow_axis is expected
+
+
+def oriented(tmp_path, **known):
+    """A left eye with the inferior B-scan first, brought to right-eye orientation and stored so."""
+    said = {"laterality": Laterality.OS, "slow_axis": SlowAxis.INFERIOR_TO_SUPERIOR, **known}
+    origins = {f"{name}_origin": Origin.READ for name in said}
+    return write_volume(to_right_eye(Volume(eye(), **said, **origins)), tmp_path / "turned.npz")
+
+
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        ({}, {"laterality": Laterality.OD}),
+        ({}, {"slow_axis": SlowAxis.INFERIOR_TO_SUPERIOR}),
+        ({"laterality": Laterality.UNKNOWN}, {"laterality": Laterality.OS}),
+        ({"slow_axis": SlowAxis.UNKNOWN}, {"slow_axis": SlowAxis.INFERIOR_TO_SUPERIOR}),
+        # upright B-scans would not have been mirrored
+        ({"slow_axis": SlowAxis.UNKNOWN}, {"slow_axis": SlowAxis.TEMPORAL_TO_NASAL}),
+    ],
+)
+def test_a_scan_that_was_turned_is_not_said_to_be_another(tmp_path, known, said):
+    path = oriented(tmp_path, **known)
+
+    with pytest.raises(
+        VolumeReadError, match=r"brought to right-eye orientation with .* was given; wanted the same; .*--"
+    ):
+        read_volume(path, **said)
+
+
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        ({}, {"laterality": Laterality.OS, "slow_axis": SlowAxis.SUPERIOR_TO_INFERIOR}),
+        ({"laterality": Laterality.UNKNOWN}, {"laterality": Laterality.OD}),
+        ({"slow_axis": SlowAxis.UNKNOWN}, {"slow_axis": SlowAxis.SUPERIOR_TO_INFERIOR}),
+        ({}, {"region": Region.DISC, "pattern": ScanPattern.RASTER}),
+    ],
+)
+def test_a_scan_that_was_turned_takes_what_would_have_turned_it_so(tmp_path, known, said):
+    volume = read_volume(oriented(tmp_path, **known), **said)
+
+    assert {name: getattr(volume, name) for name in said} == said
+
+
+def test_a_name_does_not_make_a_left_eye_of_a_scan_that_was_taken_for_a_right_one(tmp_path):
+    path = oriented(tmp_path, laterality=Laterality.UNKNOWN)
+
+    volume = read_volume(path.rename(tmp_path / "exam_OS.npz"))
+
+    assert volume.laterality is Laterality.UNKNOWN
+    assert "the name says OS" in volume.notes[-1]
 
 
 def test_implausible_millimetres_are_refused_unless_the_user_gives_others(tmp_path):

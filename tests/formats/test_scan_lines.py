@@ -78,20 +78,67 @@ def test_a_lost_bscan_leaves_no_distance():
 def test_shuffled_bscans_have_no_direction():
     found = read(bscan_lines(6)[[0, 3, 1, 4, 2, 5]])
 
-    assert (found.pattern, found.slow_axis) == (ScanPattern.UNKNOWN, SlowAxis.UNKNOWN)
+    assert (found.pattern, found.slow_axis) == (ScanPattern.OTHER, SlowAxis.UNKNOWN)
     assert "do not follow one another" in found.notes[0]
 
 
-def test_bscans_that_run_leftwards_are_reported():
-    lines = bscan_lines(4)[:, [2, 3, 0, 1]]
+@pytest.mark.parametrize(
+    ("lines", "pattern"),
+    [
+        (bscan_lines(4), ScanPattern.RASTER),
+        (bscan_lines(1), ScanPattern.LINE),
+        (bscan_lines(5, step=(0, 0)), ScanPattern.LINE),
+        (bscan_lines(6)[[0, 3, 1, 4, 2, 5]], ScanPattern.OTHER),
+    ],
+)
+def test_bscans_that_run_leftwards_are_reported_whatever_they_make(lines, pattern):
+    leftwards = read(lines[:, [2, 3, 0, 1]])
 
-    assert read(lines).runs_leftwards
+    assert (leftwards.pattern, leftwards.runs_leftwards) == (pattern, True)
+    assert not read(lines).runs_leftwards
 
 
-def test_a_cross_has_no_pattern():
+@pytest.mark.parametrize(
+    "order",
+    [
+        pytest.param([0, 1, 2, 3, 4, 0], id="the last at the place of the first"),
+        pytest.param([0, 1, 2, 2, 1, 0], id="there and back"),
+        pytest.param([0, 0, 1, 1, 2, 2], id="each place twice"),
+        pytest.param([0, 1, 2, 2, 3, 4], id="one place twice"),
+        pytest.param([0, 1, 0, 1, 0, 1], id="two places by turns"),
+    ],
+)
+def test_bscans_that_come_back_to_a_place_have_no_order(order):
+    found = read(bscan_lines(6)[order])
+
+    assert (found.pattern, found.step, found.slow_axis) == (ScanPattern.OTHER, None, SlowAxis.UNKNOWN)
+    assert "do not follow one another" in found.notes[0]
+
+
+def test_bscans_closer_than_the_rounding_are_still_a_raster():
+    lines = bscan_lines(200, first=(1, 300), step=(0, -0.4), length=500).round()
+
+    found = read_scan_lines(lines[:, :2], lines[:, 2:], Laterality.OD, resolution=1.0)
+
+    assert (found.pattern, found.slow_axis) == (ScanPattern.RASTER, SlowAxis.INFERIOR_TO_SUPERIOR)
+    assert found.step == pytest.approx(0.4, rel=0.01)
+
+
+@pytest.mark.parametrize("bscans", [4, 19, 60])
+def test_bscans_that_run_to_and_fro_are_no_star_and_no_raster(bscans):
+    lines = bscan_lines(bscans)
+    lines[1::2] = lines[1::2][:, [2, 3, 0, 1]]
+
+    found = read(lines)
+
+    assert (found.pattern, found.step) == (ScanPattern.OTHER, None)
+    assert found.notes[0].startswith(f"{bscans // 2} of {bscans} B-scans run the other way")
+
+
+def test_a_cross_is_known_to_be_no_raster():
     across, down = bscan_lines(1)[0], np.array([1.0, 9.0, 1.0, 20.0])
 
-    assert read(np.stack([across, down])).pattern is ScanPattern.UNKNOWN
+    assert read(np.stack([across, down])).pattern is ScanPattern.OTHER
 
 
 def test_positions_that_are_all_zero_are_not_used():

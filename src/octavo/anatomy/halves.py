@@ -10,9 +10,16 @@ from octavo.volume import Region, ScanPattern, Volume
 def require_raster(volume: Volume) -> None:
     """Refuse a scan that is not a block of tissue.
 
+    Where nothing was said about the pattern, several B-scans are taken for a raster; `orientation_warnings` says so.
+
     Raises:
-        ScanUnsuitableError: For a circle, line or radial scan, or a single B-scan.
+        ScanUnsuitableError: For a circle, line or radial scan, for one that is known to be no raster, or a single B-scan.
     """
+    if volume.pattern is ScanPattern.OTHER:
+        raise ScanUnsuitableError(
+            "the B-scans of this scan are known not to lie side by side in their order (pattern other); wanted a raster of "
+            "parallel B-scans; choose the volume scan of this eye, or pass --pattern raster if it is one"
+        )
     if volume.pattern not in {ScanPattern.RASTER, ScanPattern.UNKNOWN}:
         raise ScanUnsuitableError(
             f"this is a {volume.pattern} scan; wanted a raster of parallel B-scans; choose the volume scan of this eye"

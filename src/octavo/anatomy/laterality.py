@@ -71,11 +71,13 @@ def to_right_eye(volume: Volume) -> Volume:
 
 
 def orientation_warnings(volume: Volume) -> tuple[str, ...]:
-    """What is not known about a scan's orientation and was therefore taken as stored."""
+    """What is not known about a scan's pattern and orientation and was therefore taken as stored."""
     warnings = []
     if volume.laterality is Laterality.UNKNOWN:
         warnings.append("eye unknown: taken as a right eye, so macula and nerve may be exchanged")
     is_raster = volume.pattern in {ScanPattern.RASTER, ScanPattern.UNKNOWN}
+    if volume.pattern is ScanPattern.UNKNOWN and volume.shape[0] > 1:
+        warnings.append("pattern unknown: the B-scans are taken for a raster")
     if is_raster and volume.slow_axis is SlowAxis.UNKNOWN and volume.shape[0] > 1:
         warnings.append("direction of the B-scans unknown: the first is taken as superior")
     return tuple(warnings)

@@ -130,7 +130,7 @@ def _load(path: Path, header: _Header) -> Volume:
     notes: tuple[str, ...] = (_BY_HAND,)
     is_repeated = header.repeats > 1 and header.positions > 1
     if is_repeated:
-        pattern = ScanPattern.UNKNOWN
+        pattern = ScanPattern.OTHER
         notes += (
             f"each of {header.positions} positions was scanned {header.repeats} times; in which order the B-scans stand "
             "is not known, so that they make no raster",

@@ -107,7 +107,7 @@ def _looks_like_scan(entry: Path, reader_of_folder: Reader | None) -> bool:
     """Whether a file must be answered for: it may be a scan, or nobody can tell."""
     if not entry.is_file():
         return True
-    # An overview beside numbered B-scans is no scan; the volume's notes name it.
+    # An overview beside numbered B-scans is no scan; the volume's notes count it.
     if reader_of_folder is image_folder.READER and image_folder.is_picture(entry):
         return False
     if is_voxels_of_pair(entry):

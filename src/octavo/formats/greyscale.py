@@ -1,4 +1,4 @@
-"""One picture file page to one B-scan of grey values."""
+"""One picture file page to one B-scan of grey values, as bright and as upright as the page says it is to be shown."""
 
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,13 @@ LEFT = "left"
 
 LEFT_NOTE = "only the left half of each picture is read, as the key 'left' says"
 
+_TURNS = {2: "from right to left", 3: "turned by 180 degrees", 4: "upside down"}
+"""What an orientation says about how rows and columns are stored; 1 is upright, and 5 to 8 lie on their side."""
+_ON_ITS_SIDE = range(5, 9)
+_ORIENTATION_TAG, _PHOTOMETRIC_TAG, _BITS_TAG = 274, 262, 258
+_WHITE_IS_ZERO = 0
+_TURNED_BRIGHT = "stored with white as the smallest value; turned over so that bright is large"
+
 _GREY_MODES = {"L": 1, "I;16": 2, "I;16L": 2, "I;16B": 2, "I": 4, "F": 4}
 _CONVERTED_MODES = {"1": "L", "P": "RGBA", "LA": "RGBA", "PA": "RGBA", "RGB": "RGB", "RGBA": "RGBA"}
 
@@ -24,8 +31,13 @@ def bytes_per_pixel(image: "Image") -> int:
     """How many bytes a pixel takes while the page is read.
 
     Raises:
-        VolumeReadError: If the page is of a kind that no B-scan is.
+        VolumeReadError: If the page is of a kind that no B-scan is, or that loses bits when it is opened.
     """
+    # of several channels Pillow keeps eight bits each
+    if image.mode in _CONVERTED_MODES and any(";16" in str(tile[3]) for tile in getattr(image, "tile", ())):
+        raise VolumeReadError(
+            "holds several channels of 16 bits, of which only 8 can be read; wanted grey; save the B-scans as 16-bit grey"
+        )
     if image.mode in _GREY_MODES:
         return _GREY_MODES[image.mode]
     if image.mode in _CONVERTED_MODES:
@@ -33,6 +45,65 @@ def bytes_per_pixel(image: "Image") -> int:
     raise VolumeReadError(
         f"holds pictures of mode {image.mode}; wanted grey values; save the B-scans as 8- or 16-bit grey"
     )
+
+
+def _orientation(image: "Image") -> int:
+    """How the page says it is to be turned before it is shown, and nothing else of its EXIF."""
+    value = image.getexif().get(_ORIENTATION_TAG, 1)
+    return value if isinstance(value, int) and value in {*_TURNS, *_ON_ITS_SIDE} else 1
+
+
+def read_page(image: "Image", *, is_left: bool = False) -> tuple[Num[np.ndarray, "depth ascan"], tuple[str, ...]]:
+    """The grey values of a page as it is to be shown, of which the larger are the brighter.
+
+    Args:
+        image: The page, not loaded yet.
+        is_left: Whether only its left half is the B-scan.
+
+    Returns:
+        The grey values, and sentences about what was done to them.
+
+    Raises:
+        VolumeReadError: If the page shows real colour, is partly transparent, or cannot be read as it is.
+    """
+    bytes_per_pixel(image)
+    orientation = _orientation(image)
+    # Pillow turns a TIFF by itself, and tears its rows if it lies on its side and is not compressed
+    if orientation in _ON_ITS_SIDE:
+        raise VolumeReadError(
+            f"says that it lies on its side (orientation {orientation}); wanted rows that are depth; "
+            "turn the picture upright and save it without an orientation"
+        )
+    stored = getattr(image, "tag_v2", {})
+    is_white_zero = stored.get(_PHOTOMETRIC_TAG) == _WHITE_IS_ZERO
+    bits = stored.get(_BITS_TAG, (1,))[0]
+    notes: tuple[str, ...] = ()
+    if orientation in _TURNS:
+        notes += (f"stored {_TURNS[orientation]}, as the picture says, and turned back",)
+        upright = image if image.format == "TIFF" else _turned(image)
+    else:
+        upright = image
+    values = grey_values(left_half(upright) if is_left else upright)
+    if is_white_zero:
+        notes += (_TURNED_BRIGHT,)
+        # Pillow turns over samples of up to 8 bits by itself
+        values = values if values.dtype == np.uint8 else _inverted(values, bits)
+    return values, notes
+
+
+def _turned(image: "Image") -> "Image":
+    from PIL import ImageOps
+
+    return ImageOps.exif_transpose(image)
+
+
+def _inverted(values: Num[np.ndarray, "depth ascan"], bits: int) -> Num[np.ndarray, "depth ascan"]:
+    if values.dtype != np.uint16:
+        raise VolumeReadError(
+            f"stores white as the smallest value in samples of type {values.dtype}; wanted black as the smallest; save the "
+            "B-scans so"
+        )
+    return np.uint16(2**bits - 1) - values
 
 
 def grey_values(image: "Image") -> Num[np.ndarray, "depth ascan"]:
@@ -46,7 +117,6 @@ def grey_values(image: "Image") -> Num[np.ndarray, "depth ascan"]:
         return values.astype(values.dtype.newbyteorder("="))
     if image.mode == "1":
         return np.asarray(image.convert("L"))
-    bytes_per_pixel(image)
     return grey_of_channels(np.asarray(image.convert(_CONVERTED_MODES[image.mode])))
 
 

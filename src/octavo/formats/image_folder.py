@@ -1,9 +1,10 @@
 """A folder of numbered B-scan pictures: `1.bmp`, `7_image.jpg`, `12-Input.tif`, `OCT-0_3.png`, `001.tif`.
 
-Pictures whose names differ in one number, capitals aside, are one scan, in the order of that number; a note names the
+Pictures whose names differ in one number, capitals aside, are one scan, in the order of that number; a note counts the
 pictures that belong to none. A missing or doubled number is refused, because a lost B-scan is a wrong volume that looks
 right. Where a Heidelberg export file lies beside the pictures of one scan, or above one such folder, and lists just as many
-B-scans of just that size, it gives millimetres, eye and direction. The key `left` asks for the left half of each picture.
+B-scans of just that size, it gives millimetres, eye and direction; else the eye may stand in the names of the pictures. The
+key `left` asks for the left half of each picture.
 """
 
 import dataclasses
@@ -18,11 +19,11 @@ import numpy as np
 from jaxtyping import Num
 
 from octavo.formats.errors import VolumeReadError
-from octavo.formats.greyscale import LEFT_NOTE, bytes_per_pixel, grey_values, left_half, wants_left_half
-from octavo.formats.heidelberg.export_geometry import HeyexExport, read_heyex_export
+from octavo.formats.eye_in_name import eye_in_name, with_named_eye
+from octavo.formats.greyscale import LEFT_NOTE, bytes_per_pixel, read_page, wants_left_half
+from octavo.formats.heidelberg.export_geometry import HeyexExport, lines_of, read_heyex_export
 from octavo.formats.limits import check_size
 from octavo.formats.reader import Kind, Reader, ReadOptions, Scan
-from octavo.formats.scan_lines import read_scan_lines
 from octavo.formats.tiff_directory import count_pages, has_pages
 from octavo.volume import Laterality, Origin, ScanPattern, Source, Spacing, Volume
 
@@ -30,6 +31,7 @@ _SUFFIXES = {".bmp", ".jpg", ".jpeg", ".png", ".tif", ".tiff"}
 _TIFF_SUFFIXES = {".tif", ".tiff"}
 _PICTURE_FORMATS = ("BMP", "JPEG", "PNG", "TIFF")
 _NUMBER = re.compile(r"(\d+)")
+_OF_PICTURES = "the names of its pictures say"
 _OF_WHICH = "lies with several scans, and nothing tells which of them it is of; pass what is known of each"
 
 
@@ -120,15 +122,25 @@ def _scans(path: Path, options: ReadOptions) -> Sequence[Scan]:
     families = _families(path)
     if not families:
         raise VolumeReadError("folder holds no numbered B-scans; wanted 1.png, 2.png, ...; name a scan in it instead")
-    return [
-        Scan(
-            f"{name}: {len(members)} B-scans",
-            Kind.OCT,
-            partial(_load, path, name, members, is_left),
-            _stated_eye(path, members, is_left),
-        )
-        for name, members in families.items()
-    ]
+    return [_scan(path, name, members, is_left) for name, members in families.items()]
+
+
+def _scan(folder: Path, family: str, members: _Numbered, is_left: bool) -> Scan:
+    eye = _eye(folder, members, is_left)
+    load_as = partial(_load, folder, family, members, is_left)
+    return Scan(f"{family}: {len(members)} B-scans", Kind.OCT, partial(load_as, eye), eye, load_as=load_as)
+
+
+def _eye(folder: Path, members: _Numbered, is_left: bool) -> Laterality:
+    """The eye of the export that is used with these pictures, or else the one that their names say."""
+    stated = _stated_eye(folder, members, is_left)
+    return _named_eye(members) if stated is Laterality.UNKNOWN else stated
+
+
+def _named_eye(members: _Numbered) -> Laterality:
+    """The eye in the names of the pictures; unknown where there is none, or not the same in all."""
+    eyes = {eye_in_name(path.name) for _, path in members}
+    return eyes.pop() if len(eyes) == 1 else Laterality.UNKNOWN
 
 
 def _stated_eye(folder: Path, members: _Numbered, is_left: bool) -> Laterality:
@@ -147,25 +159,26 @@ def _stated_eye(folder: Path, members: _Numbered, is_left: bool) -> Laterality:
     return export.laterality if export.shape == shape else Laterality.UNKNOWN
 
 
-def _load(folder: Path, family: str, members: _Numbered, is_left: bool) -> Volume:
+def _load(folder: Path, family: str, members: _Numbered, is_left: bool, eye: Laterality) -> Volume:
     _check_numbers(family, members)
-    values = read_pictures([path for _, path in members], is_left=is_left)
-    notes = (LEFT_NOTE,) if is_left else ()
+    values, notes = read_pictures([path for _, path in members], is_left=is_left)
+    notes = (*notes, LEFT_NOTE) if is_left else notes
     volume = Volume(values, pattern=ScanPattern.RASTER, pattern_origin=Origin.ASSUMED, notes=notes)
-    volume = _with_export_of(folder, members, volume)
+    volume = with_named_eye(_with_export_of(folder, members, volume, eye), _named_eye(members), _OF_PICTURES)
     first, last = members[0][0], members[-1][0]
     if first > 1:
         volume = volume.with_note(
             f"B-scans are numbered from {first} to {last}; nothing tells whether earlier ones are missing"
         )
     parts = set(_parts(folder))
-    unused = [path.name for path in pictures_in(folder) if path not in parts and is_picture(path)]
+    unused = sum(path not in parts and is_picture(path) for path in pictures_in(folder))
     if unused:
-        volume = volume.with_note(f"pictures whose names do not count with others are not used: {_few(unused)}")
+        # how many, and not which: a picture may be called after the patient
+        volume = volume.with_note(f"pictures whose names do not count with others are not used: {unused}")
     return volume
 
 
-def _with_export_of(folder: Path, members: _Numbered, volume: Volume) -> Volume:
+def _with_export_of(folder: Path, members: _Numbered, volume: Volume, eye: Laterality) -> Volume:
     place, export = _find_export(folder, members)
     if isinstance(export, str):
         return volume.with_note(f"the XML file {place} is not used: it {export}")
@@ -176,7 +189,7 @@ def _with_export_of(folder: Path, members: _Numbered, volume: Volume) -> Volume:
             f"the Heidelberg export file {place} lists {_size(export.shape)}, and the pictures are "
             f"{_size(volume.shape)}; it is not used"
         )
-    return _with_export(volume, export).with_note(f"millimetres and direction are from the export file {place}")
+    return _with_export(volume, export, eye).with_note(f"millimetres and direction are from the export file {place}")
 
 
 def _check_numbers(family: str, members: _Numbered) -> None:
@@ -197,12 +210,17 @@ def _check_numbers(family: str, members: _Numbered) -> None:
         )
 
 
-def read_pictures(files: Sequence[Path], *, is_left: bool = False) -> Num[np.ndarray, "bscan depth ascan"]:
+def read_pictures(
+    files: Sequence[Path], *, is_left: bool = False
+) -> tuple[Num[np.ndarray, "bscan depth ascan"], tuple[str, ...]]:
     """The grey values of pictures that are the B-scans of one scan, in the order of the files.
 
     Args:
         files: The pictures.
         is_left: Whether only the left half of each is the B-scan.
+
+    Returns:
+        The grey values, and sentences about what was done to them.
 
     Raises:
         VolumeReadError: If one is no complete grey picture, or they differ in size or type of samples.
@@ -210,6 +228,7 @@ def read_pictures(files: Sequence[Path], *, is_left: bool = False) -> Num[np.nda
     from PIL import Image
 
     pages: list[np.ndarray] = []
+    notes: dict[str, None] = {}
     first: tuple[int, int] | None = None
     for path in files:
         try:
@@ -226,7 +245,9 @@ def read_pictures(files: Sequence[Path], *, is_left: bool = False) -> Num[np.nda
                         f"is {shape[0]} x {shape[1]} and {files[0].name} is {first[0]} x {first[1]}; "
                         "wanted pictures of one size; leave one scan in the folder"
                     )
-                pages.append(grey_values(left_half(image) if is_left else image))
+                values, page_notes = read_page(image, is_left=is_left)
+                pages.append(values)
+                notes |= dict.fromkeys(page_notes)
         except VolumeReadError as refusal:
             raise VolumeReadError(f"{path.name} {refusal}") from None
         except (OSError, SyntaxError) as error:
@@ -238,7 +259,7 @@ def read_pictures(files: Sequence[Path], *, is_left: bool = False) -> Num[np.nda
         raise VolumeReadError(
             "pictures hold samples of different types; wanted one type; save them all as 8- or 16-bit"
         )
-    return np.stack(pages)
+    return np.stack(pages), tuple(notes)
 
 
 def _find_export(folder: Path, members: _Numbered) -> tuple[str, HeyexExport | str | None]:
@@ -275,8 +296,8 @@ def _picture_format(suffix: str) -> str:
     return {"tif": "tiff", "jpg": "jpeg"}.get(name, name)
 
 
-def _with_export(volume: Volume, export: HeyexExport) -> Volume:
-    lines = read_scan_lines(export.starts_mm, export.ends_mm, export.laterality, resolution=0.001)
+def _with_export(volume: Volume, export: HeyexExport, eye: Laterality) -> Volume:
+    lines = lines_of(export.bscans, eye)
     values, notes = volume.values, lines.notes
     if lines.runs_leftwards:
         values = np.ascontiguousarray(values[:, :, ::-1])

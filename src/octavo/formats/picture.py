@@ -2,7 +2,8 @@
 
 Rows are depth, columns A-scans. A picture has no millimetres: the resolution it may state is that of a screen. Nothing
 says whether it is a line, a circle or one of a raster, so the pattern is unknown; nor whether it is a B-scan at all, as a
-note says: an angiogram is grey too. Comments, text and EXIF are not read.
+note says: an angiogram is grey too. Comments, text and EXIF are not read, but for the number that says how the picture is
+to be turned.
 
 A picture is read where it is named. Where a folder is searched it is no scan, because most pictures that lie about are
 photographs, previews and masks; numbered ones are read by `image_folder`.
@@ -13,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from octavo.formats.errors import VolumeReadError
-from octavo.formats.greyscale import LEFT_NOTE, bytes_per_pixel, grey_values, left_half, wants_left_half
+from octavo.formats.greyscale import LEFT_NOTE, bytes_per_pixel, read_page, wants_left_half
 from octavo.formats.limits import check_size
 from octavo.formats.reader import Kind, Reader, ReadOptions, Scan
 from octavo.volume import Volume
@@ -52,8 +53,8 @@ def _load(path: Path, is_left: bool) -> Volume:
     from PIL import Image
 
     with Image.open(path, formats=_FORMATS) as image:
-        values = grey_values(left_half(image) if is_left else image)
-    return Volume(values[None], notes=(_TAKEN_FOR_BSCAN, *([LEFT_NOTE] if is_left else [])))
+        values, notes = read_page(image, is_left=is_left)
+    return Volume(values[None], notes=(_TAKEN_FOR_BSCAN, *notes, *([LEFT_NOTE] if is_left else [])))
 
 
 READER = Reader(

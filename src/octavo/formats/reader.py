@@ -61,6 +61,9 @@ class Scan:
     """Which eye the headers say, known before any voxel is read."""
     companions: Callable[[], Companions] = _no_companions
     """Read the surfaces and pictures that come with the scan, turned over as the volume is."""
+    load_as: Callable[[Laterality], Volume] | None = None
+    """The same for a scan that turns out to be of another eye than the headers say, where its direction is told from the
+    eye; the volume still says what the headers say. None where nothing follows from the eye."""
 
 
 def _no_parts(folder: Path) -> Collection[Path]:

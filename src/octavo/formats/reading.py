@@ -20,15 +20,18 @@ from octavo.formats import (
 )
 from octavo.formats.dicom import reading as dicom
 from octavo.formats.errors import VolumeReadError, refusing
+from octavo.formats.eye_in_name import eye_in_name, with_named_eye
 from octavo.formats.heidelberg import e2e, vol, xml_export
 from octavo.formats.matlab import reading as matlab
 from octavo.formats.nifti import analyze
 from octavo.formats.nifti import reading as nifti
 from octavo.formats.reader import Kind, Reader, ReadOptions, Scan
+from octavo.formats.scan_lines import seen_of_eye
 from octavo.formats.stored_axes import parse_axes
 from octavo.formats.topcon import reading as topcon
+from octavo.formats.users_words import users_words, with_users_spacing, with_users_word
 from octavo.formats.zeiss import img
-from octavo.volume import AXES, Laterality, Origin, Region, ScanPattern, SlowAxis, Spacing, Volume, is_constant
+from octavo.volume import AXES, Laterality, Origin, Region, ScanPattern, SlowAxis, Volume, is_constant
 
 READERS: dict[str, Reader] = {
     reader.name: reader
@@ -56,8 +59,6 @@ READERS: dict[str, Reader] = {
 
 _BEGINNING_BYTES = 1024
 _NAMED_SCAN = re.compile(r"(?P<path>.+)#(?P<scan>\d+)")
-_EYE_IN_NAME = re.compile(r"(?<![A-Za-z0-9])(OD|OS)(?![A-Za-z0-9])")
-_SAME_SPACING = 1e-3
 _ROUNDING = 1e-6
 
 
@@ -87,17 +88,19 @@ def read_volume(
     key: str | None = None,
     scan: int | None = None,
     spacing_mm: tuple[float, float, float] | None = None,
-    laterality: Laterality | None = None,
-    slow_axis: SlowAxis | None = None,
-    region: Region | None = None,
-    pattern: ScanPattern | None = None,
+    laterality: Laterality | str | None = None,
+    slow_axis: SlowAxis | str | None = None,
+    region: Region | str | None = None,
+    pattern: ScanPattern | str | None = None,
     said_of_all: frozenset[str] = frozenset(),
     allow_constant: bool = False,
 ) -> Volume:
     """Read a scan from a file or a folder, with everything that is known about it and how.
 
     The format is recognised by content, then by the ending of the name. What the user says wins over the file, is
-    marked `Origin.USER`, and where the two contradict each other a note shows both.
+    marked `Origin.USER`, and where the two contradict each other a note shows both. What a file tells by way of the eye,
+    such as whether upright B-scans run towards the nose, is told again from the user's. A scan that was stored in
+    right-eye orientation was turned by its eye and its direction: another one said of it is refused.
 
     Args:
         path: A file, or a folder of B-scans. `PATH#2` names the second scan of a file that holds several.
@@ -105,7 +108,7 @@ def read_volume(
         key: Which array of an `.npz`; by default the only one with three axes.
         scan: Which scan of the file, counted from one; the same as `PATH#2`.
         spacing_mm: Millimetres between B-scans, along depth and between A-scans.
-        laterality: Which eye; `unknown` leaves the file's word.
+        laterality: Which eye, as a member or as text; `unknown` leaves the file's word.
         slow_axis: Which way the B-scans follow one another; `unknown` leaves the file's word.
         region: Which part of the retina; `unknown` leaves the file's word.
         pattern: How the B-scans lie; `unknown` leaves the file's word.
@@ -129,20 +132,22 @@ def read_volume(
     file, scan = split_name(path, scan)
     reader = find_reader(file, shown=str(path))
     with refusing(str(path), reader.about):
+        words = users_words(laterality=laterality, slow_axis=slow_axis, region=region, pattern=pattern)
         scans = reader.scans(file, _options(reader, axes, key, said_of_all))
         number = _choose(scans, scan)
-        volume = scans[number - 1].load()
-        volume = _with_eye_from_name(volume, file)
+        named_eye = _named_eye(file, scans, scans[number - 1])
+        volume = _load(scans[number - 1], words.get("laterality", Laterality.UNKNOWN), named_eye)
+        # whoever says the eye has settled what a folder and its pictures say
+        volume = with_named_eye(volume, named_eye, is_folder=file.is_dir() and "laterality" not in words)
         _check_spacing(volume, scans[number - 1].kind, spacing_mm)
         if not allow_constant and is_constant(volume.values):
             raise VolumeReadError(
                 f"all {volume.values.size} samples are {volume.values.flat[0]:g}; wanted a picture of something; "
                 "the export may have failed: export it again"
             )
-        volume = _with_users_spacing(volume, spacing_mm)
-        for name, word in (("laterality", laterality), ("slow_axis", slow_axis), ("region", region)):
-            volume = _with_users_word(volume, name, word)
-        volume = _with_users_word(volume, "pattern", pattern)
+        volume = with_users_spacing(volume, spacing_mm)
+        for name, word in words.items():
+            volume = with_users_word(volume, name, word)
     shown = f"{file}#{number}" if len(scans) > 1 else str(path)
     source = dataclasses.replace(volume.source, path=shown, format=reader.name, scan=number)
     return dataclasses.replace(volume, source=source)
@@ -299,27 +304,25 @@ def _options(
     return ReadOptions(None if axes is None else parse_axes(axes), key, said_of_all)
 
 
-def eye_in_name(name: str) -> Laterality:
-    """The eye that a name says: an `OD` or `OS` that stands by itself; unknown where there is none, or both.
+def _named_eye(file: Path, scans: Sequence[Scan], chosen: Scan) -> Laterality:
+    """The eye in the name of a file or folder, if it can speak of this scan.
 
-    Example:
-        >>> eye_in_name("exam-12_OS.npy"), eye_in_name("OD_OS.npy"), eye_in_name("GOOD.npy")
-        (<Laterality.OS: 'OS'>, <Laterality.UNKNOWN: 'unknown'>, <Laterality.UNKNOWN: 'unknown'>)
+    Where several scans are of both eyes, one name cannot be of them all; nor does it tell of a scan without an eye of its
+    own what it says wrongly of the others.
     """
-    named = {Laterality.parse(word) for word in _EYE_IN_NAME.findall(name)}
-    return named.pop() if len(named) == 1 else Laterality.UNKNOWN
+    named = eye_in_name(file.name)
+    stated = {scan.laterality for scan in scans} - {Laterality.UNKNOWN}
+    is_untold = chosen.laterality is Laterality.UNKNOWN and bool(stated - {named})
+    return Laterality.UNKNOWN if len(scans) > 1 and (len(stated) > 1 or is_untold) else named
 
 
-def _with_eye_from_name(volume: Volume, file: Path) -> Volume:
-    """Take the eye from a file name such as `exam-12_OS.npy` where the file does not say."""
-    eye = eye_in_name(file.name)
-    if eye is Laterality.UNKNOWN:
-        return volume
-    if volume.laterality is Laterality.UNKNOWN:
-        return dataclasses.replace(volume, laterality=eye, laterality_origin=Origin.DERIVED)
-    if volume.laterality is not eye:
-        return volume.with_note(f"the file says {volume.laterality}, and its name says {eye}; the file's word is used")
-    return volume
+def _load(scan: Scan, users_eye: Laterality, named_eye: Laterality) -> Volume:
+    """Read the voxels, with the direction that follows from the eye: the user's, else the file's, else the name's."""
+    eyes = (users_eye, scan.laterality, named_eye)
+    eye = next((eye for eye in eyes if eye is not Laterality.UNKNOWN), Laterality.UNKNOWN)
+    if eye is not scan.laterality and scan.load_as is not None:
+        return scan.load_as(eye)
+    return seen_of_eye(scan.load(), eye)
 
 
 def _check_spacing(volume: Volume, kind: Kind, users_mm: tuple[float, float, float] | None) -> None:
@@ -338,28 +341,3 @@ def _check_spacing(volume: Volume, kind: Kind, users_mm: tuple[float, float, flo
             f"spacing along {', '.join(wrong)} cannot be true: {volume.spacing_mm.describe()}; wanted "
             f"{smallest * 1000:g} to {largest * 1000:g} um for this kind of image; pass --spacing-mm BSCAN DEPTH ASCAN"
         )
-
-
-def _with_users_spacing(volume: Volume, users_mm: tuple[float, float, float] | None) -> Volume:
-    if users_mm is None:
-        return volume
-    bscan, depth, ascan = (float(value) for value in users_mm)
-    told = Spacing(bscan, depth, ascan, (Origin.USER, Origin.USER, Origin.USER))
-    before = volume.spacing_mm
-    volume = dataclasses.replace(volume, spacing_mm=told)
-    pairs = zip(before.values_mm, told.known_mm(), strict=True)
-    if any(old is not None and abs(old - new) > _SAME_SPACING * new for old, new in pairs):
-        return volume.with_note(f"spacing {told.describe()} is used; the file says {before.describe()}")
-    return volume
-
-
-def _with_users_word(volume: Volume, name: str, word: Laterality | SlowAxis | Region | ScanPattern | None) -> Volume:
-    if word is None or word == "unknown":
-        return volume
-    before, origin = getattr(volume, name), getattr(volume, f"{name}_origin")
-    changes: dict[str, Any] = {name: word, f"{name}_origin": Origin.USER}
-    volume = dataclasses.replace(volume, **changes)
-    if before not in {"unknown", word}:
-        spoken = name.replace("_", " ")
-        return volume.with_note(f"{spoken} {word} (user) is used; the file says {before} ({origin})")
-    return volume

@@ -16,7 +16,7 @@ import numpy as np
 from octavo.errors import OctavoError
 from octavo.formats.errors import VolumeReadError
 from octavo.formats.geometry_text import MAX_BYTES, geometry_from_text, geometry_to_text, is_geometry, stated_laterality
-from octavo.formats.greyscale import bytes_per_pixel, grey_values
+from octavo.formats.greyscale import bytes_per_pixel, read_page
 from octavo.formats.limits import check_size
 from octavo.formats.reader import Kind, Reader, ReadOptions, Scan
 from octavo.formats.tiff_directory import MAGICS, count_pages
@@ -63,6 +63,7 @@ def _load(path: Path, shape: tuple[int, int, int]) -> Volume:
     with _opened(path) as image:
         text = _own_geometry(image)
         pages = []
+        notes: dict[str, None] = {}
         for page in range(shape[0]):
             image.seek(page)
             if (image.height, image.width) != shape[1:]:
@@ -70,14 +71,17 @@ def _load(path: Path, shape: tuple[int, int, int]) -> Volume:
                     f"page 1 is {shape[1]} x {shape[2]} and page {page + 1} is {image.height} x {image.width}; "
                     "wanted pages of one size; save the B-scans of one scan by themselves"
                 )
-            pages.append(grey_values(image))
+            values, page_notes = read_page(image)
+            pages.append(values)
+            notes |= dict.fromkeys(page_notes)
     if len({page.dtype for page in pages}) > 1:
         raise VolumeReadError("pages hold samples of different types; wanted one type; save them all as 8- or 16-bit")
-    values = np.stack(pages)
+    block = np.stack(pages)
     if text is not None:
-        return geometry_from_text(text, values)
-    volume = Volume(values)
-    if len(values) == 1:
+        own = geometry_from_text(text, block)
+        return dataclasses.replace(own, notes=(*own.notes, *notes))
+    volume = Volume(block, notes=tuple(notes))
+    if len(block) == 1:
         return volume
     return dataclasses.replace(volume, pattern=ScanPattern.RASTER, pattern_origin=Origin.ASSUMED)
 

@@ -228,8 +228,8 @@ def test_frames_at_different_angles_have_no_distance(tmp_path):
 
     volume = read_volume(write_dicom(tmp_path / "eye.dcm", dataset))
 
-    assert (volume.pattern, volume.spacing_mm.bscan) == (ScanPattern.UNKNOWN, None)
-    assert volume.notes == ("the frames lie at different angles; the pattern is unknown",)
+    assert (volume.pattern, volume.spacing_mm.bscan) == (ScanPattern.OTHER, None)
+    assert volume.notes == ("the frames lie at different angles; they are no raster",)
 
 
 @pytest.mark.parametrize(("word", "expected"), [("R", Laterality.OD), ("L_", Laterality.OS), ("", Laterality.UNKNOWN)])

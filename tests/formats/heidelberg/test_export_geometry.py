@@ -18,8 +18,7 @@ def test_the_localiser_is_left_out_and_every_bscan_is_kept(tmp_path):
 
     assert export.shape == (7, 496, 512)
     assert (export.depth_mm, export.ascan_mm) == (0.0039, 0.0113)
-    np.testing.assert_allclose(export.starts_mm, bscan_lines(7)[:, :2])
-    np.testing.assert_allclose(export.ends_mm, bscan_lines(7)[:, 2:])
+    np.testing.assert_allclose([image.line_mm for image in export.bscans], bscan_lines(7))
     assert "Doe" not in repr(export)
 
 

@@ -138,6 +138,16 @@ def test_the_larger_y_first_is_inferior_first(tmp_path, step, expected):
     assert read_volume(write_e2e(tmp_path, planted_raster(lines=lines))).slow_axis is expected
 
 
+@pytest.mark.parametrize("letter", ["R", None])
+def test_upright_bscans_follow_the_nose_of_the_eye_that_the_user_says(tmp_path, letter):
+    x = -5 + 0.25 * np.arange(4)
+    lines = np.stack([x, np.full(4, 8.0), x, np.full(4, -8.0)], axis=1)
+    path = write_e2e(tmp_path, planted_raster(lines=lines, letter=letter))
+
+    assert read_volume(path, laterality=Laterality.OD).slow_axis is SlowAxis.TEMPORAL_TO_NASAL
+    assert read_volume(path, laterality=Laterality.OS).slow_axis is SlowAxis.NASAL_TO_TEMPORAL
+
+
 def test_bscans_stored_right_to_left_are_turned_over_with_their_boundaries(tmp_path):
     depths = eye(4, 1, 16)[:, 0].astype(np.float32) % 11
     path = write_e2e(

@@ -122,9 +122,28 @@ def test_a_star_is_radial(tmp_path):
 
     assert (told.pattern, told.pattern_origin) == (ScanPattern.RADIAL, Origin.READ)
     assert (untold.pattern, untold.pattern_origin) == (ScanPattern.RADIAL, Origin.DERIVED)
-    assert wrong.pattern is ScanPattern.UNKNOWN
+    assert (wrong.pattern, wrong.pattern_origin) == (ScanPattern.OTHER, Origin.DERIVED)
     assert "the header calls the pattern raster, and the B-scans lie as a radial" in wrong.notes[-1]
     assert told.spacing_mm.bscan is untold.spacing_mm.bscan is wrong.spacing_mm.bscan is None
+
+
+def test_bscans_that_come_back_are_no_raster_whatever_the_header_calls_them(tmp_path):
+    for distance_mm in (0.12, 0.0):
+        content = vol_bytes(REFLECTIVITY, lines=bscan_lines(4)[[0, 1, 2, 0]], spacing_mm=(distance_mm, 0.0039, 0.0113))
+        volume = read(tmp_path, content)
+
+        assert (volume.pattern, volume.pattern_origin) == (ScanPattern.OTHER, Origin.DERIVED)
+        assert (volume.slow_axis, volume.spacing_mm.bscan) == (SlowAxis.UNKNOWN, None)
+        assert "do not follow one another" in volume.notes[0]
+
+
+def test_a_line_from_right_to_left_is_turned_over(tmp_path):
+    leftwards = bscan_lines(1)[:, [2, 3, 0, 1]]
+    volume = read(tmp_path, vol_bytes(REFLECTIVITY[:1], lines=leftwards, pattern=1))
+
+    assert volume.pattern is ScanPattern.LINE
+    np.testing.assert_allclose(volume.values, eye()[:1, :, ::-1], atol=0.01)
+    assert "turned over" in volume.notes[-1]
 
 
 def test_a_distance_that_the_positions_deny_is_not_used(tmp_path):

@@ -91,7 +91,7 @@ def test_pictures_that_no_file_names_are_noted(tmp_path):
 
     assert read_volume(folder).notes == (
         "the export file says that it has 7 images, and lists 5",
-        "pictures that no export file names are not used: B5.tif",
+        "pictures that no export file names are not used: 1",
     )
 
 
@@ -186,6 +186,34 @@ def test_a_single_bscan_is_a_line_or_a_circle_and_says_which(tmp_path):
 
     assert (plain.pattern, told.pattern, untold.pattern) == (ScanPattern.LINE, ScanPattern.CIRCLE, ScanPattern.CIRCLE)
     assert plain.spacing_mm.bscan is told.spacing_mm.bscan is untold.spacing_mm.bscan is None
+
+
+def test_a_star_with_circles_is_no_raster_and_no_star(tmp_path):
+    angles = np.arange(3) * np.pi / 3
+    spokes = 3 * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    circle = [4.0 + 16 * 0.0113 / (2 * np.pi), 4.0, 4.0, 4.0]
+    lines = np.vstack([np.hstack([4 - spokes, 4 + spokes]), circle])
+
+    volume = read_volume(write_export(tmp_path / "exam", planted_series(lines=lines)))
+
+    assert volume.pattern is ScanPattern.OTHER
+    assert "1 of 4 B-scans lie on circles and the others on lines" in volume.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("letter", "said", "expected"),
+    [
+        ("R", None, SlowAxis.TEMPORAL_TO_NASAL),
+        ("R", Laterality.OS, SlowAxis.NASAL_TO_TEMPORAL),
+        (None, Laterality.OS, SlowAxis.NASAL_TO_TEMPORAL),
+    ],
+)
+def test_upright_bscans_follow_the_nose_of_the_eye_that_is_used(tmp_path, letter, said, expected):
+    x = 1 + 0.12 * np.arange(4)
+    lines = np.stack([x, np.full(4, 3.0), x, np.full(4, 1.0)], axis=1)
+    folder = write_export(tmp_path / "exam", planted_series(lines=lines, letter=letter))
+
+    assert read_volume(folder, laterality=said).slow_axis is expected
 
 
 def test_a_star_is_radial(tmp_path):
@@ -307,4 +335,4 @@ def test_the_sample_has_ten_bscans_eleven_boundaries_and_a_localiser(name):
     assert (volume.pattern, volume.slow_axis) == (ScanPattern.RASTER, SlowAxis.INFERIOR_TO_SUPERIOR)
     assert volume.spacing_mm.depth == 0.003872
     assert companions.describe() == ("surfaces ILM, BM, RNFL, GCL, IPL, INL, OPL, ELM, PR1, PR2, RPE; infrared 50 x 50")
-    assert any("B11.tif" in note for note in volume.notes) == (name == "")
+    assert any("no export file names are not used: 1" in note for note in volume.notes) == (name == "")

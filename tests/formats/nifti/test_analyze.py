@@ -11,7 +11,8 @@ from octavo.formats import VolumeReadError, files_read_for, find_scans, list_sca
 from octavo.volume import Laterality, Origin, ScanPattern, SlowAxis, Spacing
 
 MILLIMETRES = (0.12, 0.0039, 0.0113)
-NO_ORIENTATION = "ANALYZE states no orientation: axes are taken as they are stored, and left and right are not known"
+NO_ORIENTATION = "ANALYZE states no orientation: left and right are not known"
+TAKEN = "axes are taken as B-scans, depth, A-scans; the file does not say: pass --axes where it is not so"
 
 
 @pytest.mark.parametrize("named", [".hdr", ".img"])
@@ -31,7 +32,8 @@ def test_both_halves_are_the_scan(tmp_path, named, order, dtype):
         SlowAxis.UNKNOWN,
         ScanPattern.UNKNOWN,
     )
-    assert volume.notes == (NO_ORIENTATION,)
+    assert volume.notes == (NO_ORIENTATION, TAKEN)
+    assert read_volume(path, axes="bscan,depth,ascan").notes == (NO_ORIENTATION,)
     assert (volume.source.format, volume.source.path) == ("analyze", str(path))
     assert list_scans(path) == [f"4 x 12 x 16 {dtype}"]
 
@@ -57,7 +59,7 @@ def test_a_nifti_pair_is_read_with_what_its_header_says(tmp_path, named, version
     np.testing.assert_array_equal(volume.values, eye())
     assert volume.spacing_mm.known_mm() == pytest.approx(MILLIMETRES, rel=1e-6)
     assert (volume.laterality, volume.laterality_origin) == (Laterality.OS, Origin.DERIVED)
-    assert volume.notes == ()
+    assert volume.notes == (TAKEN,)
     assert "Doe" not in repr(volume)
 
 
@@ -101,7 +103,7 @@ def test_sizes_are_millimetres_by_the_stated_unit(tmp_path, unit, sizes, origin,
 
     assert volume.spacing_mm.known_mm() == pytest.approx([size * factor for size in sizes], rel=1e-6)
     assert set(volume.spacing_mm.origins) == {origin}
-    assert note in volume.notes[-1]
+    assert note in volume.notes[1]
 
 
 @pytest.mark.parametrize("sizes", [(1.0, 1.0, 1.0), (0.0, 0.0, 0.0), (-2.0, 2.0, 2.0), (float("nan"), 1.0, 1.0)])
@@ -109,7 +111,7 @@ def test_sizes_that_say_nothing_are_unknown_and_noted(tmp_path, sizes):
     volume = read_volume(write_analyze(tmp_path / "scan.hdr", eye(), sizes, unit=b""))
 
     assert volume.spacing_mm == Spacing()
-    assert "spacing is unknown" in volume.notes[-1]
+    assert "spacing is unknown" in volume.notes[1]
 
 
 @pytest.mark.parametrize(
@@ -130,7 +132,7 @@ def test_the_factor_of_spm_is_applied_and_noted(tmp_path, factor, added, expecte
 
     np.testing.assert_allclose(volume.values, expected)
     assert note in " ".join(volume.notes[1:])
-    assert len(volume.notes) == (2 if note else 1)
+    assert len(volume.notes) == (3 if note else 2)
 
 
 def test_voxels_may_begin_later(tmp_path):

@@ -85,7 +85,41 @@ def test_sizes_of_one_without_a_unit_are_no_millimetres(tmp_path):
 
     assert volume.shape == (1, 12, 16)
     assert volume.spacing_mm == Spacing()
-    assert volume.notes == ("the header gives voxel sizes of 1 and does not state the unit; spacing is unknown",)
+    assert volume.notes == (
+        "the header gives voxel sizes of 1 and does not state the unit; spacing is unknown",
+        "axes are taken as depth and A-scans; the file does not say: pass --axes where it is not so",
+    )
+
+
+@pytest.mark.parametrize(
+    ("shape", "zooms", "doubt"),
+    [
+        ((4, 12, 16), (0.12, 0.0039, 0.0113), ""),
+        ((4, 12, 16), (0.0113, 0.0039, 0.0113), ""),
+        # as ITK and most programs write it: the fastest axis is the A-scans
+        ((16, 12, 4), (0.0113, 0.0039, 0.25), "the first axis is sampled more finely than the last"),
+        ((16, 12, 1), (0.0113, 0.0039, 0.0113), "the last axis has one sample"),
+    ],
+)
+def test_axes_that_nobody_named_are_said_and_doubted_where_they_look_turned(tmp_path, shape, zooms, doubt):
+    path = foreign(tmp_path / "eye.nii", eye(*shape), zooms)
+
+    taken = read_volume(path)
+    named = read_volume(path, axes="ascan,depth,bscan")
+
+    np.testing.assert_array_equal(taken.values, eye(*shape))
+    assert taken.notes[0].startswith("axes are taken as B-scans, depth, A-scans; the file does not say: pass --axes")
+    assert [note for note in taken.notes[1:] if doubt in note and "probably --axes ascan,depth,bscan" in note] == list(
+        taken.notes[1:]
+    )
+    assert len(taken.notes) == (2 if doubt else 1)
+    assert named.notes == ()
+
+
+def test_octavos_own_file_knows_its_axes(tmp_path):
+    finely = Volume(eye(), Spacing(0.002, 0.0039, 0.0113))
+
+    assert read_volume(write_volume(finely, tmp_path / "eye.nii")).notes == ()
 
 
 def test_sizes_without_a_unit_are_assumed_to_be_millimetres_and_say_so(tmp_path):

@@ -90,13 +90,13 @@ def test_nothing_names_the_patient(tmp_path):
         (1, ScanPattern.CIRCLE, None, None),
         (2, ScanPattern.RASTER, 0.12, 0.0113),
         (3, ScanPattern.RADIAL, None, 0.0113),
-        (4, ScanPattern.UNKNOWN, None, None),
+        (4, ScanPattern.OTHER, None, None),
         (6, ScanPattern.RASTER, 0.12, 0.0113),
         (7, ScanPattern.RASTER, None, 0.0113),
         (8, ScanPattern.RASTER, None, 0.0113),
-        (9, ScanPattern.UNKNOWN, None, None),
-        (11, ScanPattern.UNKNOWN, None, None),
-        (200, ScanPattern.UNKNOWN, None, None),
+        (9, ScanPattern.OTHER, None, None),
+        (11, ScanPattern.OTHER, None, None),
+        (200, ScanPattern.OTHER, None, None),
     ],
 )
 def test_the_mode_tells_the_pattern_and_which_millimetres_it_has(tmp_path, mode, pattern, bscan_mm, ascan_mm):
@@ -104,7 +104,7 @@ def test_the_mode_tells_the_pattern_and_which_millimetres_it_has(tmp_path, mode,
         volume = read(tmp_path, topcon_bytes(block))
 
         assert volume.pattern is pattern
-        assert (volume.pattern_origin is Origin.READ) == (pattern is not ScanPattern.UNKNOWN)
+        assert volume.pattern_origin is Origin.READ
         assert volume.spacing_mm.bscan == (None if bscan_mm is None else pytest.approx(bscan_mm))
         assert volume.spacing_mm.ascan == (None if ascan_mm is None else pytest.approx(ascan_mm))
         assert volume.spacing_mm.depth == pytest.approx(0.0039)

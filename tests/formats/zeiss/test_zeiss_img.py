@@ -6,7 +6,9 @@ import pytest
 from formats.mutants import attack, mutants_asked
 from formats.written_scans import eye
 from formats.written_zeiss import cube_name, img_bytes, scrambled_dicom, textured, write_profiled
+from octavo.anatomy import hemiretinas
 from octavo.companions import Picture
+from octavo.errors import ScanUnsuitableError
 from octavo.formats import VolumeReadError, files_read_for, list_scans, read_companions, read_volume
 from octavo.formats.zeiss.protocols import PROTOCOLS, find_protocol
 from octavo.volume import Laterality, Origin, Region, ScanPattern, SlowAxis
@@ -122,7 +124,9 @@ def test_crossed_lines_are_no_raster(tmp_path):
     volume = read_volume(path)
 
     np.testing.assert_array_equal(volume.values, planted)
-    assert volume.pattern is ScanPattern.UNKNOWN
+    assert volume.pattern is ScanPattern.OTHER
+    with pytest.raises(ScanUnsuitableError, match="wanted a raster"):
+        hemiretinas(volume)
     assert volume.spacing_mm.bscan is None
     assert any("cross" in note for note in volume.notes)
 

@@ -12,7 +12,8 @@ import numpy as np
 from jaxtyping import Num
 
 from octavo.formats.geometry_text import MAX_BYTES, geometry_from_text, is_geometry, stated_shape
-from octavo.volume import Volume
+from octavo.formats.scan_lines import seen_of_eye
+from octavo.volume import Laterality, Volume
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -53,12 +54,13 @@ def own_geometry(header: "Dataset") -> tuple[str, str] | None:
     return text, digest
 
 
-def with_own_geometry(volume: Volume, own: tuple[str, str] | None) -> Volume:
+def with_own_geometry(volume: Volume, own: tuple[str, str] | None, eye: Laterality) -> Volume:
     """The volume that octavo wrote, or the one that the standard's elements describe, with a note that says why.
 
     Args:
         volume: The image as the standard's elements describe it, its samples as they are stored.
         own: Octavo's text and digest, where the file has them.
+        eye: Which eye the scan is of, whatever the file says; a direction that was told from the other is told again.
 
     Raises:
         VolumeReadError: If octavo's text is damaged.
@@ -69,7 +71,7 @@ def with_own_geometry(volume: Volume, own: tuple[str, str] | None) -> Volume:
     if stated_shape(text) != volume.shape or digest != digest_of(volume.values):
         return volume.with_note(_CHANGED)
     written = geometry_from_text(text, volume.values)
-    return written if _agree(written, volume) else volume.with_note(_CHANGED)
+    return seen_of_eye(written, eye) if _agree(written, volume) else volume.with_note(_CHANGED)
 
 
 def _agree(written: Volume, seen: Volume) -> bool:

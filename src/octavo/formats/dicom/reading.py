@@ -21,7 +21,15 @@ from octavo.formats.dicom.dataset import (
     read_dataset,
     read_instance,
 )
-from octavo.formats.dicom.geometry import FramePlace, frame_places, laterality_of, offsets_mm, pattern_of, spacing_of
+from octavo.formats.dicom.geometry import (
+    FramePlace,
+    frame_places,
+    in_order,
+    laterality_of,
+    offsets_mm,
+    pattern_of,
+    spacing_of,
+)
 from octavo.formats.dicom.own import own_geometry, with_own_geometry
 from octavo.formats.dicom.pixels import decode_pixels
 from octavo.formats.errors import VolumeReadError, refusing
@@ -108,10 +116,11 @@ def _scan(members: list[Instance]) -> Scan:
     label = f"series {first.series_number}: {frames} frames of {first.shape[1]} x {first.shape[2]}"
     eyes = {laterality_of(instance.header)[0] for instance in members}
     eye = eyes.pop() if len(eyes) == 1 else Laterality.UNKNOWN
-    return Scan(label, first.kind, partial(_load, members), eye, partial(companions_of, first, eye))
+    load_as = partial(_load, members)
+    return Scan(label, first.kind, partial(load_as, eye), eye, partial(companions_of, first, eye), load_as)
 
 
-def _load(members: list[Instance]) -> Volume:
+def _load(members: list[Instance], eye: Laterality) -> Volume:
     if len(members) > 1:
         members = _in_order(members)
     header, kind = members[0].header, members[0].kind
@@ -119,11 +128,19 @@ def _load(members: list[Instance]) -> Volume:
     laterality, eye_notes = laterality_of(header)
     if len({laterality_of(instance.header)[0] for instance in members}) > 1:
         raise VolumeReadError("frames name different eyes; wanted one scan of one eye; keep one eye per folder")
-    pattern, origin, lines = pattern_of(places, laterality)
+    pattern, origin, lines = pattern_of(places, eye)
+    # lines on the fundus that follow one another tell the order better than positions do
+    order = None if pattern is ScanPattern.RASTER and origin is Origin.DERIVED else in_order(places)
+    if order is not None:
+        places = [places[place] for place in order]
+        pattern, origin, lines = pattern_of(places, eye)
     spacing, spacing_notes = spacing_of(places, pattern is ScanPattern.RASTER)
     if kind is Kind.IMAGE and origin is Origin.ASSUMED:
         pattern = ScanPattern.UNKNOWN
     values, notes = decode_pixels(members)
+    if order is not None:
+        values = values[order]
+        notes += ("the frames of the file do not lie in its order; they were put in that of their positions",)
     if lines.runs_leftwards:
         values = np.ascontiguousarray(values[:, :, ::-1])
         notes += ("A-scans ran from right to left and were turned over to run from left to right",)
@@ -139,7 +156,7 @@ def _load(members: list[Instance]) -> Volume:
         source=Source(device=device_of(header)),
         notes=eye_notes + spacing_notes + lines.notes + notes,
     )
-    return with_own_geometry(volume, own_geometry(header) if len(members) == 1 else None)
+    return with_own_geometry(volume, own_geometry(header) if len(members) == 1 else None, eye)
 
 
 def _places(instance: Instance) -> list[FramePlace]:

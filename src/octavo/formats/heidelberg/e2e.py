@@ -37,7 +37,7 @@ from octavo.formats.limits import check_size
 from octavo.formats.reader import Kind, Reader, ReadOptions, Scan
 from octavo.formats.reflectivity import grey_of_reflectivity, is_no_data, reflectivity_of_codes
 from octavo.formats.scan_lines import ScanLines, read_scan_lines
-from octavo.volume import Origin, ScanPattern, SlowAxis, Source, Spacing, Volume
+from octavo.volume import Laterality, Origin, ScanPattern, SlowAxis, Source, Spacing, Volume
 
 _POSITION_ROUNDING_DEGREES = 0.005
 
@@ -69,9 +69,10 @@ def _scans(path: Path, options: ReadOptions) -> Sequence[Scan]:
         Scan(
             _label(scan, patients),
             Kind.OCT,
-            partial(_load, path, scan, len(patients)),
+            partial(_load, path, scan, len(patients), scan.laterality),
             scan.laterality,
             partial(_companions, path, scan),
+            load_as=partial(_load, path, scan, len(patients)),
         )
         for scan in scans
     ]
@@ -85,8 +86,8 @@ def _label(scan: E2EScan, patients: Sequence[int]) -> str:
     return label if len(patients) == 1 else f"{label}, of patient {whose} of {len(patients)} in the file"
 
 
-def _load(path: Path, scan: E2EScan, patients: int) -> Volume:
-    geometry = _geometry(scan)
+def _load(path: Path, scan: E2EScan, patients: int, eye: Laterality) -> Volume:
+    geometry = _geometry(scan, eye)
     if scan.has_gap and geometry.pattern not in {ScanPattern.RADIAL, ScanPattern.CIRCLE}:
         raise VolumeReadError(
             f"B-scans {_few(scan.missing)} of {scan.of} are missing or damaged; wanted every one between the first and "
@@ -152,7 +153,7 @@ def _read_grey_values(
     return values, notes
 
 
-def _geometry(scan: E2EScan) -> _Geometry:
+def _geometry(scan: E2EScan, eye: Laterality) -> _Geometry:
     infos = [bscan.info for bscan in scan.bscans if bscan.info is not None]
     depth, notes = _depth_mm(scan.bscans)
     spacing = Spacing(None, depth, None)
@@ -163,10 +164,10 @@ def _geometry(scan: E2EScan) -> _Geometry:
     if all(info.is_circle for info in infos):
         return _Geometry(ScanPattern.CIRCLE, Origin.READ, ScanLines(), spacing, notes)
     if not all(info.is_line for info in infos):
-        note = "the B-scans are neither lines nor circles; their pattern is unknown"
-        return _Geometry(ScanPattern.UNKNOWN, Origin.UNKNOWN, ScanLines(), spacing, (*notes, note))
+        note = "the B-scans are neither lines nor circles; they are no raster"
+        return _Geometry(ScanPattern.OTHER, Origin.DERIVED, ScanLines(), spacing, (*notes, note))
     starts, ends = (np.array([getattr(info, name) for info in infos], np.float64) for name in ("start", "end"))
-    lines = read_scan_lines(starts, ends, scan.laterality, _POSITION_ROUNDING_DEGREES)
+    lines = read_scan_lines(starts, ends, eye, _POSITION_ROUNDING_DEGREES)
     if lines.step is not None:
         length = float(np.linalg.norm(ends - starts, axis=1).mean())
         notes += (f"B-scans are {length:.4g} degrees long and {lines.step:.4g} degrees apart",)
@@ -186,7 +187,7 @@ def _depth_mm(bscans: Sequence[BScan]) -> tuple[float | None, tuple[str, ...]]:
 
 
 def _companions(path: Path, scan: E2EScan) -> Companions:
-    turned = _geometry(scan).lines.runs_leftwards
+    turned = _geometry(scan, scan.laterality).lines.runs_leftwards
     pictures: list[EnFace] = []
     with path.open("rb") as file:
         stored, notes = read_contours(file, scan)

@@ -4,6 +4,7 @@ Only the elements named here are kept while the file streams by, so names and da
 type is refused, and with it every entity: nothing in the file can expand.
 """
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,8 @@ import numpy as np
 from jaxtyping import Float
 
 from octavo.formats.errors import VolumeReadError
-from octavo.volume import Laterality
+from octavo.formats.scan_lines import ScanLines, read_scan_lines
+from octavo.volume import Laterality, ScanPattern
 
 _MAX_BYTES = 64 * 2**20
 _MAX_DEPTH = 64
@@ -23,6 +25,7 @@ _MOST_ELEMENTS = 2**18
 _MOST_ATTRIBUTES = 2**17
 _LONGEST_WORD = 260
 _LONGEST_ARRAY = 2**21
+_POSITION_ROUNDING_MM = 0.001
 _NUMBERS = ("Width", "Height", "ScaleX", "ScaleY")
 _COORDINATES = ("Start/Coord/X", "Start/Coord/Y", "End/Coord/X", "End/Coord/Y")
 _CENTRE = ("Center/Coord/X", "Center/Coord/Y")
@@ -38,8 +41,7 @@ class HeyexExport:
     shape: tuple[int, int, int]
     depth_mm: float
     ascan_mm: float
-    starts_mm: Float[np.ndarray, "bscan 2"]
-    ends_mm: Float[np.ndarray, "bscan 2"]
+    bscans: tuple["HeyexImage", ...] = field(repr=False)
     laterality: Laterality
     device: str
     endings: frozenset[str]
@@ -75,6 +77,14 @@ class HeyexImage:
         names = (*_COORDINATES[:2], *(_CENTRE if self.is_circle else _COORDINATES[2:]))
         x0, y0, x1, y1 = (self.numbers.get(name, float("nan")) for name in names)
         return x0, y0, x1, y1
+
+    @property
+    def lies_on_circle(self) -> bool:
+        """Whether start and end are a point on a circle and its centre: the file says so, or the circumference does."""
+        x0, y0, x1, y1 = self.line_mm
+        width, _, ascan_mm, _ = self.size
+        length_mm = width * ascan_mm
+        return self.is_circle or abs(2 * math.pi * math.dist((x0, y0), (x1, y1)) - length_mm) < 0.03 * length_mm
 
     @property
     def size(self) -> tuple[float, float, float, float]:
@@ -222,25 +232,44 @@ def read_heyex_export(path: Path) -> HeyexExport | None:
         image
         for series in met.series
         for image in series.images
-        if all(name in image.numbers for name in (*_NUMBERS, *_COORDINATES))
+        if all(name in image.numbers for name in (*_NUMBERS, *_COORDINATES[:2]))
+        and (image.is_circle or all(name in image.numbers for name in _COORDINATES[2:]))
     ]
     if not bscans:
         return None
     shape, depth_mm, ascan_mm = common_size(bscans)
-    lines = np.array([image.line_mm for image in bscans])
-    if not np.isfinite(lines).all():
+    if not np.isfinite([image.line_mm for image in bscans]).all():
         raise VolumeReadError("export file gives B-scans of different sizes or scales; wanted one; export again")
     devices = [series.device for series in met.series if series.device]
     return HeyexExport(
         shape=shape,
         depth_mm=depth_mm,
         ascan_mm=ascan_mm,
-        starts_mm=lines[:, :2],
-        ends_mm=lines[:, 2:],
+        bscans=tuple(bscans),
         laterality=_one_eye({eye for series in met.series for eye in series.eyes}),
         device=devices[-1] if devices else "",
         endings=frozenset(met.endings),
     )
+
+
+def lines_of(bscans: Sequence[HeyexImage], laterality: Laterality) -> ScanLines:
+    """How the B-scans of an export lie, circles known from lines; what only a raster has is left out of the others.
+
+    Args:
+        bscans: The B-scans, in their order.
+        laterality: Which eye, for B-scans that stand upright.
+    """
+    on_circles = sum(image.lies_on_circle for image in bscans)
+    if on_circles == len(bscans):
+        return ScanLines(ScanPattern.CIRCLE)
+    if on_circles:
+        note = f"{on_circles} of {len(bscans)} B-scans lie on circles and the others on lines; they are no raster"
+        return ScanLines(ScanPattern.OTHER, notes=(note,))
+    lines_mm: Float[np.ndarray, "bscan 4"] = np.array([image.line_mm for image in bscans])
+    if not np.isfinite(lines_mm).all():
+        note = "the export file does not say of every B-scan where it lies; pattern and direction are unknown"
+        return ScanLines(notes=(note,))
+    return read_scan_lines(lines_mm[:, :2], lines_mm[:, 2:], laterality, _POSITION_ROUNDING_MM)
 
 
 def common_size(bscans: Sequence[HeyexImage]) -> tuple[tuple[int, int, int], float, float]:

@@ -88,7 +88,16 @@ def _scans(path: Path, options: ReadOptions) -> Sequence[Scan]:
         header = _read_header(file, size)
     bscans, depth, ascans = header.shape
     label = f"{bscans} B-scans of {depth} x {ascans}, {header.pattern}"
-    return [Scan(label, Kind.OCT, partial(_load, path, header), header.laterality, partial(_companions, path, header))]
+    return [
+        Scan(
+            label,
+            Kind.OCT,
+            partial(_load, path, header, header.laterality),
+            header.laterality,
+            partial(_companions, path, header),
+            load_as=partial(_load, path, header),
+        )
+    ]
 
 
 def _read_header(file: BinaryIO, file_bytes: int) -> _Header:
@@ -151,7 +160,7 @@ def _read_bscan_headers(file: BinaryIO, header: _Header) -> np.ndarray:
     return np.array(records)
 
 
-def _load(path: Path, header: _Header) -> Volume:
+def _load(path: Path, header: _Header, eye: Laterality) -> Volume:
     with path.open("rb") as file:
         records = _read_bscan_headers(file, header)
         values, empty = _read_grey_values(file, header)
@@ -160,7 +169,7 @@ def _load(path: Path, header: _Header) -> Volume:
         notes += ("the version in the header is none of Heidelberg's (HSF-OCT-...); read because the layout fits",)
     if empty:
         notes += (f"{empty} of {header.shape[0] * header.shape[2]} A-scans hold samples without data, set to 0",)
-    pattern, origin, lines, line_notes = _pattern(header, records)
+    pattern, origin, lines, line_notes = _pattern(header, records, eye)
     notes += line_notes
     if lines.runs_leftwards:
         values = np.ascontiguousarray(values[:, :, ::-1])
@@ -180,20 +189,24 @@ def _load(path: Path, header: _Header) -> Volume:
     )
 
 
-def _pattern(header: _Header, records: np.ndarray) -> tuple[ScanPattern, Origin, ScanLines, tuple[str, ...]]:
+def _pattern(
+    header: _Header, records: np.ndarray, eye: Laterality
+) -> tuple[ScanPattern, Origin, ScanLines, tuple[str, ...]]:
     """What the header calls the pattern, checked against where the B-scans lie."""
     if header.pattern is ScanPattern.CIRCLE:
         # A circle's "start" is a point on it and its "end" the centre: no line.
         return header.pattern, Origin.READ, ScanLines(), ()
-    lines = read_scan_lines(records["start"], records["end"], header.laterality, _POSITION_ROUNDING_MM)
-    if header.pattern is ScanPattern.UNKNOWN:
+    lines = read_scan_lines(records["start"], records["end"], eye, _POSITION_ROUNDING_MM)
+    is_raster = header.pattern is ScanPattern.RASTER
+    if header.pattern is ScanPattern.UNKNOWN or (is_raster and lines.pattern is ScanPattern.OTHER):
         return lines.pattern, Origin.DERIVED, lines, lines.notes
-    if header.pattern is ScanPattern.LINE or lines.pattern in {header.pattern, ScanPattern.UNKNOWN}:
+    untold = {ScanPattern.UNKNOWN, ScanPattern.OTHER}
+    if header.pattern is ScanPattern.LINE or lines.pattern in {header.pattern, *untold}:
         return header.pattern, Origin.READ, lines, lines.notes
     if header.shape[0] == 1:
         return ScanPattern.LINE, Origin.DERIVED, lines, (f"one B-scan of what the header calls a {header.pattern}",)
-    note = f"the header calls the pattern {header.pattern}, and the B-scans lie as a {lines.pattern}; it is unknown"
-    return ScanPattern.UNKNOWN, Origin.UNKNOWN, lines, (*lines.notes, note)
+    note = f"the header calls the pattern {header.pattern}, and the B-scans lie as a {lines.pattern}; taken for neither"
+    return ScanPattern.OTHER, Origin.DERIVED, lines, (*lines.notes, note)
 
 
 def _spacing(header: _Header, pattern: ScanPattern, lines: ScanLines) -> tuple[Spacing, tuple[str, ...]]:
@@ -236,7 +249,7 @@ def _read_grey_values(file: BinaryIO, header: _Header) -> tuple[Float32[np.ndarr
 def _companions(path: Path, header: _Header) -> Companions:
     with path.open("rb") as file:
         records = _read_bscan_headers(file, header)
-        turned = _pattern(header, records)[2].runs_leftwards
+        turned = _pattern(header, records, header.laterality)[2].runs_leftwards
         stored, notes = _read_surfaces(file, header, records)
         pictures, notes_on_picture = _read_fundus_image(file, header)
     is_named = header.version == _NAMES_LAYERS

@@ -9,7 +9,6 @@ as text, 3e38 where there is none.
 Exports whose file names no pictures are read by `image_folder`, which puts them in order by their numbers.
 """
 
-import dataclasses
 import math
 from collections.abc import Sequence
 from functools import partial
@@ -19,16 +18,20 @@ import numpy as np
 
 from octavo.companions import Companions, EnFace, Picture, Surface
 from octavo.formats.errors import VolumeReadError, refusing
-from octavo.formats.heidelberg.export_geometry import HeyexImage, HeyexSeries, common_size, read_heyex_series
+from octavo.formats.heidelberg.export_geometry import (
+    HeyexImage,
+    HeyexSeries,
+    common_size,
+    lines_of,
+    read_heyex_series,
+)
 from octavo.formats.heidelberg.layers import NAMES, ask_too_much, depth_or_unknown, known_surfaces
 from octavo.formats.image_folder import is_picture, pictures_in, read_pictures
 from octavo.formats.reader import Kind, Reader, ReadOptions, Scan
-from octavo.formats.scan_lines import ScanLines, read_scan_lines
-from octavo.volume import Origin, ScanPattern, SlowAxis, Source, Spacing, Volume
+from octavo.volume import Laterality, Origin, Source, Spacing, Volume
 
 _MARK = b"<HEDX"
 _BEGINNING_BYTES = 1024
-_POSITION_ROUNDING_MM = 0.001
 _MOST_LAYERS = 64
 
 
@@ -86,14 +89,15 @@ def _scans(path: Path, options: ReadOptions) -> Sequence[Scan]:
             "names no pictures of B-scans that lie beside it; wanted a Heidelberg XML export with its pictures; copy them "
             "too, or name the folder of pictures"
         )
-    unused = _unused(folder, [one for _, _, one in found]) if path.is_dir() else ()
+    unused = _unused(folder, [one for _, _, one in found]) if path.is_dir() else 0
     return [
         Scan(
             _label(one, place, len(found)),
             Kind.OCT,
-            partial(_load, export, one, unused),
+            partial(_load, export, one, unused, one.laterality),
             one.laterality,
             partial(_companions, export, number, one),
+            load_as=partial(_load, export, one, unused),
         )
         for place, (export, number, one) in enumerate(found, 1)
     ]
@@ -104,22 +108,22 @@ def _label(series: HeyexSeries, place: int, of: int) -> str:
     return label if of == 1 else f"series {place} of {of}: {label}"
 
 
-def _unused(folder: Path, series: Sequence[HeyexSeries]) -> tuple[str, ...]:
-    """Pictures of the folder that no export file names."""
+def _unused(folder: Path, series: Sequence[HeyexSeries]) -> int:
+    """How many pictures of the folder no export file names; their names may be a patient's."""
     named = {image.picture.casefold() for one in series for image in one.images}
-    return tuple(path.name for path in pictures_in(folder) if path.name.casefold() not in named)
+    return sum(path.name.casefold() not in named for path in pictures_in(folder))
 
 
-def _load(export: Path, series: HeyexSeries, unused: tuple[str, ...]) -> Volume:
+def _load(export: Path, series: HeyexSeries, unused: int, eye: Laterality) -> Volume:
     bscans = series.bscans
     shape, depth_mm, ascan_mm = common_size(bscans)
-    values = read_pictures(_files_of(bscans, export.parent))
+    values, notes = read_pictures(_files_of(bscans, export.parent))
     if values.shape != shape:
         raise VolumeReadError(
             f"the export file lists B-scans of {shape[1]} x {shape[2]}, and the pictures are {values.shape[1]} x "
             f"{values.shape[2]}; wanted the same; the pictures were changed after the export: export again"
         )
-    pattern, lines, notes = _pattern(series)
+    lines = lines_of(bscans, eye)
     if lines.runs_leftwards:
         values = np.ascontiguousarray(values[:, :, ::-1])
         notes += ("A-scans ran from right to left and were turned over to run from left to right",)
@@ -128,12 +132,12 @@ def _load(export: Path, series: HeyexSeries, unused: tuple[str, ...]) -> Volume:
         Spacing(lines.step, depth_mm, ascan_mm, (Origin.DERIVED, Origin.READ, Origin.READ)),
         laterality=series.laterality,
         laterality_origin=Origin.READ,
-        pattern=pattern,
+        pattern=lines.pattern,
         pattern_origin=Origin.DERIVED,
         slow_axis=lines.slow_axis,
         slow_axis_origin=Origin.DERIVED,
         source=Source(device=series.device),
-        notes=notes + _notes_on_files(series, unused),
+        notes=lines.notes + notes + _notes_on_files(series, unused),
     )
 
 
@@ -151,35 +155,14 @@ def _files_of(bscans: Sequence[HeyexImage], folder: Path) -> list[Path]:
     return files
 
 
-def _pattern(series: HeyexSeries) -> tuple[ScanPattern, ScanLines, tuple[str, ...]]:
-    bscans = series.bscans
-    lines_mm = np.array([image.line_mm for image in bscans])
-    width, _, ascan_mm, _ = bscans[0].size
-    if all(_is_circle(image, width * ascan_mm) for image in bscans):
-        return ScanPattern.CIRCLE, ScanLines(), ()
-    if not np.isfinite(lines_mm).all():
-        note = "the export file does not say of every B-scan where it lies; pattern and direction are unknown"
-        return ScanPattern.UNKNOWN, ScanLines(), (note,)
-    lines = read_scan_lines(lines_mm[:, :2], lines_mm[:, 2:], series.laterality, _POSITION_ROUNDING_MM)
-    if lines.pattern is not ScanPattern.RASTER:
-        lines = dataclasses.replace(lines, step=None, slow_axis=SlowAxis.UNKNOWN)
-    return lines.pattern, lines, lines.notes
-
-
-def _is_circle(image: HeyexImage, length_mm: float) -> bool:
-    """Whether start and end are a point on a circle and its centre: the file says so, or the circumference does."""
-    x0, y0, x1, y1 = image.line_mm
-    return image.is_circle or abs(2 * math.pi * math.dist((x0, y0), (x1, y1)) - length_mm) < 0.03 * length_mm
-
-
-def _notes_on_files(series: HeyexSeries, unused: tuple[str, ...]) -> tuple[str, ...]:
+def _notes_on_files(series: HeyexSeries, unused: int) -> tuple[str, ...]:
     notes: tuple[str, ...] = ()
     if series.stated is not None and series.stated != len(series.images):
         notes += (f"the export file says that it has {series.stated} images, and lists {len(series.images)}",)
     if series.others:
         notes += (f"{series.others} images of the export file are neither B-scans nor localisers and are not used",)
     if unused:
-        notes += (f"pictures that no export file names are not used: {_few(unused)}",)
+        notes += (f"pictures that no export file names are not used: {unused}",)
     return notes
 
 
@@ -202,7 +185,7 @@ def _companions(export: Path, number: int, series: HeyexSeries) -> Companions:
 def _picture(file: Path, image: HeyexImage) -> EnFace | None:
     try:
         with refusing(file.name, "a picture of the fundus"):
-            values = read_pictures([file])[0] if is_picture(file) else None
+            values = read_pictures([file])[0][0] if is_picture(file) else None
     except VolumeReadError:
         return None
     width, height, column_mm, row_mm = (
@@ -238,7 +221,7 @@ def _surfaces(export: Path, number: int, series: HeyexSeries) -> tuple[tuple[Sur
         return (), (*notes, f"boundaries of {count} B-scans are more than the export file can hold and were left out")
     nothing = np.full(columns, np.nan, np.float32)
     found = {name: np.stack([known.get(row, nothing) for row in range(count)]) for name, known in rows.items()}
-    return known_surfaces(found, _pattern(series)[1].runs_leftwards), notes
+    return known_surfaces(found, lines_of(series.bscans, series.laterality).runs_leftwards), notes
 
 
 def _numbers(text: str, count: int) -> np.ndarray | None:

@@ -10,6 +10,7 @@ from jaxtyping import Float, Num
 
 from octavo.companions import Companions, EnFace, Picture, Surface
 from octavo.formats.errors import VolumeReadError
+from octavo.formats.eye_in_name import eye_in_name
 from octavo.formats.matlab.array import MatlabArray
 from octavo.volume import Laterality, ScanPattern
 
@@ -114,20 +115,24 @@ def layer_companions(
 
 
 def find_boundaries(path: Path, shape: tuple[int, ...], read: Callable[[Path], dict[str, MatlabArray]]) -> Companions:
-    """Surfaces of one B-scan from the only file of boundaries beside it that is called alike.
+    """Surfaces of one B-scan from the file of boundaries beside it that is called alike.
 
-    `circular_scan.mat` goes with `circular_boundaries.mat`: the same word up to the first underscore.
+    `scan_OD.mat` goes with `scan_OD_boundaries.mat`. `circular_scan.mat` goes with `circular_boundaries.mat`, the same word
+    up to the first underscore, only where no third file begins so and their names do not say two eyes.
     """
-    word = path.stem.partition("_")[0]
-    beside = [
-        other
-        for other in sorted(path.parent.glob("*_boundaries.mat"))
-        if other != path and other.stem.partition("_")[0] == word
-    ]
-    if len(beside) != 1 or len(shape) != 2:
+    if len(shape) != 2:
         return Companions()
+    word = path.stem.partition("_")[0]
+    alike = [other for other in path.parent.glob("*.mat") if other != path and other.stem.partition("_")[0] == word]
+    own = path.with_name(f"{path.stem}_boundaries.mat")
+    drawn = [own] if own in alike else [other for other in alike if other.stem.endswith("_boundaries")]
+    if not drawn:
+        return Companions()
+    eyes = {eye_in_name(file.name) for file in (path, drawn[0])} - {Laterality.UNKNOWN}
+    if drawn != [own] and (len(alike) > 1 or len(eyes) > 1):
+        return Companions(notes=("a file of boundaries beside the scan may be of another scan and is left out",))
     try:
-        lines = read(beside[0]).get("interpolation")
+        lines = read(drawn[0]).get("interpolation")
     except (VolumeReadError, OSError):
         return Companions(notes=("a file of boundaries beside the scan cannot be read and is left out",))
     if lines is None or len(lines.shape) != 2 or lines.shape[1] != shape[1] or lines.shape[0] > _MOST_LINES:

@@ -51,7 +51,7 @@ _RECORD = np.dtype(
 # the whole numbers and floats of the description, and the three that SPM added
 _SAMPLE_TYPES = {code: SAMPLE_TYPES[code] for code in (2, 4, 8, 16, 64)}
 _SAMPLE_TYPES |= {130: np.dtype(np.int8), 132: np.dtype(np.uint16), 136: np.dtype(np.uint32)}
-_NO_ORIENTATION = "ANALYZE states no orientation: axes are taken as they are stored, and left and right are not known"
+_NO_ORIENTATION = "ANALYZE states no orientation: left and right are not known"
 
 
 def voxels_beside(header: Path) -> Path | None:
@@ -126,17 +126,19 @@ def _scans(path: Path, options: ReadOptions) -> Sequence[Scan]:
         )
     stored_axes = axes_of(len(header.shape), options.axes or AXES)
     check_size(header.shape, header.dtype.itemsize, voxels.stat().st_size)
-    load = partial(_load, voxels, header, stored_axes, notes)
+    load = partial(_load, voxels, header, stored_axes, notes, is_default=options.axes is None)
     return [Scan(f"{size} {header.dtype.newbyteorder('=').name}", Kind.IMAGE, load)]
 
 
-def _load(voxels: Path, header: Header, stored_axes: tuple[str, ...], notes: tuple[str, ...]) -> Volume:
+def _load(
+    voxels: Path, header: Header, stored_axes: tuple[str, ...], notes: tuple[str, ...], is_default: bool
+) -> Volume:
     needed = check_size(header.shape, header.dtype.itemsize, voxels.stat().st_size)
     with voxels.open("rb") as file:
         file.seek(header.data_offset)
         content = read_voxel_bytes(file, needed)
         expect_end(file, needed)
-    return foreign_volume(samples_of(content, header), header, stored_axes, notes)
+    return foreign_volume(samples_of(content, header), header, stored_axes, notes, is_default=is_default)
 
 
 def _read_header(path: Path) -> tuple[Header, tuple[str, ...]]:

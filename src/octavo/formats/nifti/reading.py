@@ -33,6 +33,8 @@ COMMENT_CODE = 6
 _GZIP = b"\x1f\x8b"
 _LONGEST_EXTENSIONS = 8 * MAX_BYTES
 _SAME = 1e-3
+_FINER = 0.5
+"""B-scans lie further apart than A-scans, or as far; below this share the axes are doubted."""
 
 
 def _recognises(path: Path, beginning: bytes) -> bool:
@@ -78,7 +80,8 @@ def _scans(path: Path, options: ReadOptions) -> Sequence[Scan]:
     notes: tuple[str, ...] = ()
     if text is not None:
         notes = ("changed by another program since octavo wrote it; what octavo knew about the eye is not used",)
-    return [Scan(label, Kind.IMAGE, partial(_load_foreign, path, header, stored_axes, notes))]
+    load = partial(_load_foreign, path, header, stored_axes, notes, is_default=options.axes is None)
+    return [Scan(label, Kind.IMAGE, load)]
 
 
 def _own_geometry(stream: ByteStream, header: Header) -> str | None:
@@ -126,19 +129,51 @@ def _load_own(path: Path, header: Header, text: str) -> Volume:
     return volume
 
 
-def _load_foreign(path: Path, header: Header, stored_axes: tuple[str, ...], notes: tuple[str, ...]) -> Volume:
-    return foreign_volume(_read_values(path, header), header, stored_axes, notes)
+def _load_foreign(
+    path: Path, header: Header, stored_axes: tuple[str, ...], notes: tuple[str, ...], is_default: bool
+) -> Volume:
+    return foreign_volume(_read_values(path, header), header, stored_axes, notes, is_default=is_default)
 
 
 def foreign_volume(
-    stored: Num[np.ndarray, "..."], header: Header, stored_axes: tuple[str, ...], notes: tuple[str, ...]
+    stored: Num[np.ndarray, "..."],
+    header: Header,
+    stored_axes: tuple[str, ...],
+    notes: tuple[str, ...],
+    *,
+    is_default: bool,
 ) -> Volume:
-    """Voxels as another program stored them, with the millimetres that the header gives, and nothing about an eye."""
+    """Voxels as another program stored them, with the millimetres that the header gives, and nothing about an eye.
+
+    Args:
+        stored: The voxels on their stored axes.
+        header: What the header says.
+        stored_axes: The names of the stored axes.
+        notes: What is to be said besides.
+        is_default: Whether those names are nobody's word, and a note must say so.
+    """
     spacing, spacing_notes = _spacing(header, stored_axes)
     values = to_volume_axes(stored, stored_axes)
     if len(values) == 1:
         spacing = Spacing(None, spacing.depth, spacing.ascan, spacing.origins)
+    if is_default:
+        spacing_notes += _notes_on_axes(header.shape, spacing)
     return Volume(values, spacing, notes=notes + spacing_notes)
+
+
+def _notes_on_axes(shape: tuple[int, ...], spacing: Spacing) -> tuple[str, ...]:
+    """That nothing said which axis is which, and what speaks against the order they were taken in."""
+    if len(shape) < len(AXES):
+        return ("axes are taken as depth and A-scans; the file does not say: pass --axes where it is not so",)
+    notes: tuple[str, ...] = (
+        "axes are taken as B-scans, depth, A-scans; the file does not say: pass --axes where it is not so",
+    )
+    bscan, ascan = spacing.bscan, spacing.ascan
+    is_finer = bscan is not None and ascan is not None and bscan < _FINER * ascan
+    if shape[2] == 1 or is_finer:
+        why = "the last axis has one sample" if shape[2] == 1 else "the first axis is sampled more finely than the last"
+        notes += (f"{why}, as where A-scans come first: probably --axes ascan,depth,bscan is true",)
+    return notes
 
 
 def _spacing(header: Header, stored_axes: tuple[str, ...]) -> tuple[Spacing, tuple[str, ...]]:

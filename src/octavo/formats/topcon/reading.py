@@ -36,6 +36,7 @@ _PATTERNS = {
     7: ScanPattern.RASTER,
     8: ScanPattern.RASTER,
 }
+"""Every other mode is one of crosses, webs and concentric circles."""
 
 
 def _recognises(_path: Path, beginning: bytes) -> bool:
@@ -54,7 +55,7 @@ def _scans(path: Path, options: ReadOptions) -> Sequence[Scan]:
 
 def _scan(path: Path, table: ChunkTable, facts: ScanFacts, block: FrameBlock, number: int, count: int) -> Scan:
     bscans, depth, ascans = block.shape
-    pattern = _PATTERNS.get(block.mode, ScanPattern.UNKNOWN)
+    pattern = _PATTERNS.get(block.mode, ScanPattern.OTHER)
     label = f"{bscans} B-scans of {depth} x {ascans}, {pattern}" + (f", block {number}" if count > 1 else "")
     return Scan(
         label,
@@ -108,12 +109,12 @@ def _load_companions(path: Path, table: ChunkTable, facts: ScanFacts, block: Fra
 
 
 def _pattern(block: FrameBlock) -> tuple[ScanPattern, Origin, tuple[str, ...]]:
-    pattern = _PATTERNS.get(block.mode, ScanPattern.UNKNOWN)
+    pattern = _PATTERNS.get(block.mode, ScanPattern.OTHER)
     if pattern is ScanPattern.RASTER and block.shape[0] == 1:
         return ScanPattern.LINE, Origin.DERIVED, ("one B-scan of what the header calls a raster",)
-    if pattern is ScanPattern.UNKNOWN:
-        note = f"the scan mode {block.mode} is none of line, circle, radial and raster; the pattern is unknown"
-        return pattern, Origin.UNKNOWN, (note,)
+    if pattern is ScanPattern.OTHER:
+        note = f"the scan mode {block.mode} is none of line, circle, radial and raster"
+        return pattern, Origin.READ, (note,)
     return pattern, Origin.READ, ()
 
 
@@ -121,8 +122,8 @@ def _spacing(facts: ScanFacts, block: FrameBlock) -> tuple[Spacing, tuple[str, .
     bscans, _, ascans = block.shape
     bscan_mm = ascan_mm = None
     notes: tuple[str, ...] = ()
-    pattern = _PATTERNS.get(block.mode, ScanPattern.UNKNOWN)
-    if facts.width_mm is not None and pattern not in {ScanPattern.CIRCLE, ScanPattern.UNKNOWN}:
+    pattern = _PATTERNS.get(block.mode, ScanPattern.OTHER)
+    if facts.width_mm is not None and pattern not in {ScanPattern.CIRCLE, ScanPattern.OTHER}:
         ascan_mm = facts.width_mm / ascans
     if block.mode in _FIELDS and bscans > 1 and not block.is_motion_corrected and facts.height_mm is not None:
         bscan_mm = facts.height_mm / bscans

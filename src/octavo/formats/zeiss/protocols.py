@@ -105,7 +105,7 @@ def _lines(name: str, bscans: int, ascans: int) -> Protocol:
 
 def _crossed(name: str, ascans: int) -> Protocol:
     return dataclasses.replace(
-        _lines(name, 2, ascans), size_mm=(None, 2.0, 6.0), pattern=ScanPattern.UNKNOWN, notes=(_TURNED, _CROSSED)
+        _lines(name, 2, ascans), size_mm=(None, 2.0, 6.0), pattern=ScanPattern.OTHER, notes=(_TURNED, _CROSSED)
     )
 
 

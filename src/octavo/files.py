@@ -100,3 +100,13 @@ def _flush_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def plain_name(name: str) -> str:
+    """A name that every file system takes.
+
+    Example:
+        >>> plain_name("exam 7/OD")
+        'exam_7_OD'
+    """
+    return "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in name)[:80]

@@ -1,13 +1,17 @@
 """What every explainer must keep."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 
-from octavo.attribution import EXPLAINERS, class_margin, predicted_margin
+from octavo.attribution import EXPLAINERS, class_margin, predicted_margin, require_explained_by
+from octavo.errors import OctavoError
 from octavo.systems.ai_cnet3d import AICNet3D
+from octavo.systems.ai_cnet3d.network import ATTENTIONS
+from octavo.systems.peers import ARCHITECTURES, PeerRecipe
 
-ATTENTIONS = ("none", "hemiretinal", "neuron-axon", "hemiretinal-neuron-axon", "shuffled", "epa")
 RANDOM = np.random.default_rng(7)
 SHAPES = [tuple(int(n) for n in (8 * RANDOM.integers(1, 4), *RANDOM.integers(8, 22, 2))) for _ in range(20)]
 
@@ -120,6 +124,30 @@ def test_explaining_works_where_gradients_are_off(explainer):
     with torch.no_grad():
         quiet = explainer(net, volume()).heat
     np.testing.assert_array_equal(quiet, explainer(net, volume()).heat)
+
+
+@everyone
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_peer_is_explained_as_far_as_it_can_be_and_no_further(explainer, architecture):
+    size = (32, 48, 32)
+    torch.manual_seed(1)
+    net = PeerRecipe(architecture, size=size).build_network().train()
+    if explainer.name not in net.explained_by:
+        with pytest.raises(OctavoError, match=f"^{explainer.name} cannot be read from this model's network; wanted "):
+            require_explained_by(net, [explainer.name])
+        return
+    require_explained_by(net, [explainer.name])
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    got = explainer(net, volume(size))
+    assert got.heat.shape == size
+    rounded = math.floor if architecture == "densenet3d" else math.ceil
+    cells = zip(size, ARCHITECTURES[architecture].cell, strict=True)
+    assert got.coarse.shape == tuple(rounded(samples / cell) for samples, cell in cells)
+    assert not got.is_zero
+    assert net.training
+    assert all(torch.equal(net.state_dict()[name], value) for name, value in before.items())
+    assert all(weights.grad is None for weights in net.parameters())
+    np.testing.assert_array_equal(explainer(net, volume(size)).heat, got.heat)
 
 
 def test_both_kinds_are_there():

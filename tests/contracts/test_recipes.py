@@ -7,11 +7,13 @@ import pytest
 import torch
 
 from octavo.cohorts import read_manifest
-from octavo.cohorts.dataset import EpochOrder, PreparedExams, evaluation_batches, training_batches
+from octavo.cohorts.dataset import EpochOrder, evaluation_batches, training_batches
 from octavo.cohorts.prepared import Preparer
 from octavo.systems import SYSTEMS, find_system
 from octavo.systems.ai_cnet3d import AICNet3DRecipe
 from octavo.systems.ai_cnet3d.network import ATTENTIONS
+from octavo.systems.dino_atten3d import DinoAtten3DRecipe
+from octavo.systems.peers import ARCHITECTURES, PeerRecipe
 from octavo.training.fit import fit
 from octavo.training.recipe import recipe_from_json, recipe_to_json
 from octavo.workflows.phantom import write_phantoms
@@ -22,8 +24,18 @@ SMALL = AICNet3DRecipe(
 )
 RECIPES = {
     **{f"ai-cnet3d {name}": ("ai-cnet3d", dataclasses.replace(SMALL, attention=name)) for name in ATTENTIONS},
+    **{
+        # a squeeze into two numbers may leave nothing above zero to learn from
+        f"ai-cnet3d {name}": ("ai-cnet3d", dataclasses.replace(SMALL, attention=name, channels=32))
+        for name in ("squeeze-excitation", "cbam")
+    },
     "ai-cnet3d published": ("ai-cnet3d", dataclasses.replace(SMALL, published_protocol=True).resolved()),
     "ai-cnet3d off": ("ai-cnet3d", dataclasses.replace(SMALL, consistency="off", placement=(1, 5))),
+    **{
+        f"peers {name}": ("peers", PeerRecipe(name, size=kind.smallest, batch_size=2, epochs=1, balance="none"))
+        for name, kind in ARCHITECTURES.items()
+    },
+    "dino-atten3d": ("dino-atten3d", DinoAtten3DRecipe(batch_size=2, epochs=1).resolved()),
 }
 
 
@@ -58,16 +70,17 @@ def test_every_recipe_comes_back_and_takes_two_steps_on_phantoms(name, phantoms,
     network = again.build_network()
     before = {name: value.clone() for name, value in network.state_dict().items()}
     for number, stage in enumerate(find_system(system).stages_of(again, network, 1, labels)):
-        exams = PreparedExams(prepared, again.grey_range, again.augmentation, 1)
+        exams = find_system(system).inputs_of(again, prepared, 1)
         batches = training_batches(exams, EpochOrder(labels, again.batch_size, again.balance, 1))
         assert len(batches) == 2
-        kept = evaluation_batches(PreparedExams(prepared, again.grey_range), again.batch_size)
+        kept = evaluation_batches(find_system(system).inputs_of(again, prepared), again.batch_size)
         assert fit(stage, batches, kept, tmp_path / stage.name, MACHINE).epochs == 1
         (row,) = rows(tmp_path / stage.name)
         assert ("val_consistency" in row) == (number == 1)
     moved = [name for name, value in network.state_dict().items() if not torch.equal(value, before[name])]
-    assert "convolutions.0.convolution.weight" in moved
-    assert "dense.bias" in moved
-    # gamma starts at 1e-6 and yet every part of the attention must learn
+    # gamma of AI-CNet3D starts at 1e-6 and yet every part of the attention must learn
     still = {name for name, _ in network.named_parameters()} - set(moved)
-    assert not still
+    # half of these exams are ill, so the log odds that trivial learns are those it began with
+    # and the attention's last bias moves all energies alike, which a softmax does not see
+    allowed = {"peers trivial": {"bias"}, "dino-atten3d": {"attention.weigh.bias"}}
+    assert still <= allowed.get(name, set())

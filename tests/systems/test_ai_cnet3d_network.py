@@ -1,6 +1,5 @@
 import pytest
 import torch
-from torch import nn
 
 from octavo.errors import OctavoError
 from octavo.systems.ai_cnet3d.network import ATTENTIONS, AICNet3D
@@ -44,12 +43,13 @@ def pair(attention, placement=(2, 4), size=(16, 8, 16), channels=8):
         ("shuffled", 241_426),
         ("hemiretinal-neuron-axon", 291_010),
         ("epa", 25_007_826),
+        # two blocks of the weights that squeeze and excite, and for CBAM of a 7x7x7 kernel over two maps
+        ("squeeze-excitation", 222_466 + 2 * (2 * 32 * 8)),
+        ("cbam", 222_466 + 2 * (2 * 32 * 8 + 2 * 7**3)),
     ],
 )
 def test_parameter_counts_are_the_published_ones(attention, count):
     with torch.device("meta"):
-        network = nn.Module() if attention == "shuffled" else AICNet3D(attention)
-    if attention == "shuffled":
         network = AICNet3D(attention)
     assert sum(parameter.numel() for parameter in network.parameters()) == count
 

@@ -161,18 +161,22 @@ def test_the_published_protocol_is_written_out():
 
 
 @pytest.mark.parametrize(
-    ("attention", "hemiretinas", "both_ends"),
+    ("attention", "hemiretinas", "both_ends", "has_care"),
     [
-        ("none", False, False),
-        ("hemiretinal", True, False),
-        ("shuffled", True, False),
-        ("neuron-axon", False, True),
-        ("hemiretinal-neuron-axon", True, True),
-        ("epa", False, False),
+        ("none", False, False, False),
+        ("hemiretinal", True, False, True),
+        ("shuffled", True, False, True),
+        ("neuron-axon", False, True, True),
+        ("hemiretinal-neuron-axon", True, True, True),
+        ("epa", False, False, True),
+        ("squeeze-excitation", False, False, False),
+        ("cbam", False, False, False),
     ],
 )
-def test_scans_are_prepared_as_the_variant_needs(attention, hemiretinas, both_ends):
-    preparation = AICNet3DRecipe(attention=attention, size=(16, 16, 24), intensity="stored").preparation
+def test_scans_are_prepared_as_the_variant_needs(attention, hemiretinas, both_ends, has_care):
+    recipe = AICNet3DRecipe(attention=attention, size=(16, 16, 24), intensity="stored")
+    preparation = recipe.preparation
+    assert recipe.has_care == has_care
     assert (preparation.hemiretinas, preparation.both_ends) == (hemiretinas, both_ends)
     assert (preparation.size, preparation.intensity) == ((16, 16, 24), "stored")
 

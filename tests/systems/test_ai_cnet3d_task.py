@@ -41,14 +41,14 @@ def batch_of(count=4, dtype=torch.float32, first=0, labels=None):
 
 def task_at_order_one(attention="hemiretinal", placement=(2, 4), weights=None, **consistency):
     """Double precision, everything drawn at order one."""
-    network = draw_at_order_one(AICNet3D(attention, size=SIZE, placement=placement, channels=8, heads=2).double(), 5)
+    network = draw_at_order_one(AICNet3D(attention, size=SIZE, placement=placement, channels=8, heads=2).double(), 6)
     term = Consistency(**{"loss": "mse", "weight": 0.5, **consistency}) if consistency else None
     return AICNet3DTask(network, 1e-3, 0, weights, term)
 
 
 def textbook_of(network):
-    """The same weights in the textbook network; `epa` has none and stands for itself."""
-    if network.attention == "epa":
+    """The same weights in the textbook network; the peers have none and stand for themselves."""
+    if network.attention in {"epa", "squeeze-excitation", "cbam"}:
         return network
     orders = tuple(getattr(block, "order", None) for block in network.attentions)
     plain = TextbookAICNet3D(network.attention, network.placement, channels=8, heads=2, orders=orders).double()

@@ -149,8 +149,9 @@ def test_what_is_explained_is_what_is_predicted_at_the_models_threshold(model, i
     assert f"explains the {target} class" in page
 
 
-def test_without_attention_no_map_is_called_care(model, ill, tmp_path):
-    recipe = dataclasses.replace(model.recipe, attention="none")
+@pytest.mark.parametrize("attention", ["none", "squeeze-excitation", "cbam"])
+def test_without_attention_no_map_is_called_care(model, ill, tmp_path, attention):
+    recipe = dataclasses.replace(model.recipe, attention=attention)
     plain = dataclasses.replace(model, recipe=recipe, network=recipe.build_network().eval())
     for one, called in ((plain, True), (model, False)):
         write_explanations(tmp_path / str(called), [explain_exam(one, ill, by=("care",))], one)

@@ -9,10 +9,10 @@ An explainer keeps four promises, which the tests hold every member of `EXPLAINE
   attention) is labelled so, for it would show the same map whatever the network answered.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -26,13 +26,17 @@ from octavo.transforms import Window, resample_values
 
 
 @runtime_checkable
-class Readings(Protocol):
-    """What a network gives back that explainers read."""
+class WithCare(Protocol):
+    """What a network gives back that CARE is read from."""
 
     @property
-    def logits(self) -> Tensor: ...  # noqa: D102
-    @property
     def care(self) -> Tensor: ...  # noqa: D102
+
+
+@runtime_checkable
+class WithFeatures(Protocol):
+    """What a network gives back that Grad-CAM is read from."""
+
     @property
     def features(self) -> Tensor: ...  # noqa: D102
 
@@ -41,7 +45,7 @@ class Readings(Protocol):
 class Explainable(Protocol):
     """What an explainer asks of a network."""
 
-    def __call__(self, x: Tensor) -> Readings:
+    def __call__(self, x: Tensor) -> Any:
         """Read volumes."""
 
     def classify(self, features: Tensor) -> Tensor:
@@ -74,7 +78,7 @@ class Explainer:
     name: str
     title: str
     reads_score: bool
-    maps: Callable[[Explainable, Readings, Score], Float[Tensor, "batch b d a"]]
+    maps: Callable[[Explainable, Any, Score], Float[Tensor, "batch b d a"]]
 
     def __call__(
         self, network: Explainable, volume: Float[Tensor, "1 1 b d a"], score: Score = predicted_margin
@@ -117,12 +121,12 @@ def evaluation(network: Explainable) -> Iterator[None]:
             module.training = mode
 
 
-def care_maps(network: Explainable, readings: Readings, score: Score) -> Float[Tensor, "batch b d a"]:
+def care_maps(network: Explainable, readings: WithCare, score: Score) -> Float[Tensor, "batch b d a"]:
     """CARE: read out of the second attention, whatever the score."""
     return readings.care
 
 
-def grad_cam_maps(network: Explainable, readings: Readings, score: Score) -> Float[Tensor, "batch b d a"]:
+def grad_cam_maps(network: Explainable, readings: WithFeatures, score: Score) -> Float[Tensor, "batch b d a"]:
     """Grad-CAM in its sound form."""
     with network.frozen_head():
         return grad_cam(readings.features, network.classify, score)
@@ -133,6 +137,24 @@ EXPLAINERS: dict[str, Explainer] = {
     "grad-cam": Explainer("grad-cam", "Grad-CAM", reads_score=True, maps=grad_cam_maps),
 }
 """Every explainer by name."""
+
+
+def require_explained_by(network: object, names: Iterable[str]) -> None:
+    """Refuse maps that are read from what a network does not have; one that says nothing in `explained_by` has it all.
+
+    Raises:
+        OctavoError: If there is one, with the maps that there are.
+
+    Example:
+        >>> require_explained_by(torch.nn.Identity(), ["care", "grad-cam"])
+    """
+    possible = getattr(network, "explained_by", EXPLAINERS)
+    for name in names:
+        if name not in possible:
+            wanted = f"{', '.join(possible)}; choose it with --by"
+            if not possible:
+                wanted = "a network that ends in convolutions; explain another model"
+            raise OctavoError(f"{name} cannot be read from this model's network; wanted {wanted}")
 
 
 def find_explainer(name: str) -> Explainer:

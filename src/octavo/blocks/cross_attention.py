@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from octavo.blocks.precision import full_precision
 from octavo.blocks.region_mixing import Mixing, mix_regions
 from octavo.blocks.regions import Anatomy
 
@@ -99,7 +100,7 @@ class CrossAttention(nn.Module):
 
     def forward(self, x: Float[Tensor, "batch c b d a"]) -> Float[Tensor, "batch c b d a"]:
         """Attend, add, mix; in full precision also where the convolutions around it are not."""
-        with torch.autocast(x.device.type, enabled=False):
+        with full_precision(x):
             tokens = x.to(self.gamma.dtype).permute(0, 2, 3, 4, 1)
             if self.order is not None:
                 tokens = tokens[:, self.order]

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from octavo.blocks.precision import full_precision
 from octavo.blocks.summary_attention import attend_summaries
 from octavo.errors import OctavoError
 
@@ -61,7 +62,7 @@ class PairedAttention(nn.Module):
         """
         if tuple(x.shape[2:]) != self.size:
             raise OctavoError(f"paired attention was built for features of {self.size}, got {tuple(x.shape[2:])}")
-        with torch.autocast(x.device.type, enabled=False):
+        with full_precision(x):
             x = x.to(self.gamma.dtype)
             tokens = self.norm(x.permute(0, 2, 3, 4, 1).flatten(1, 3))
             attended = self._attend(tokens) * self.gamma

@@ -91,7 +91,7 @@ def _slabs(q: Tensor, keys: Tensor, dropped: int, seed: int) -> Iterator[tuple[i
     """Sample, head and tokens of each slab, and which of its weights are kept."""
     (batch, heads, _, count), summaries = q.shape, keys.shape[3]
     at_once = count if q.device.type != "cpu" else max(1, SLAB_NUMBERS // summaries)
-    generator = torch.Generator(device=q.device).manual_seed(seed)
+    generator = torch.Generator(device=q.device).manual_seed(seed) if dropped else None
     for sample in range(batch):
         for head in range(heads):
             for first in range(0, count, at_once):
@@ -101,7 +101,7 @@ def _slabs(q: Tensor, keys: Tensor, dropped: int, seed: int) -> Iterator[tuple[i
 
 
 def _kept(
-    numbers: int, dropped: int, generator: torch.Generator, device: torch.device, summaries: int
+    numbers: int, dropped: int, generator: torch.Generator | None, device: torch.device, summaries: int
 ) -> Tensor | None:
     """Four weights are decided by one 64-bit random number: drawing them one by one would cost more than the products."""
     if not dropped:

@@ -28,13 +28,26 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "write the skeleton of a file that will not open, which may be shared",
     ),
     "phantom": ("octavo.cli.phantom:Phantom", "make a cohort of synthetic eyes whose truth is known"),
+    "phantom-heads": (
+        "octavo.cli.phantom_heads:PhantomHeads",
+        "make head-like volumes of which some are changed in a few slices",
+    ),
     "cohort adopt": ("octavo.cli.cohort_adopt:CohortAdopt", "make a manifest from a folder laid out in a known way"),
     "cohort check": ("octavo.cli.cohort_check:CohortCheck", "read every exam of a manifest and list what is wrong"),
     "cohort pack": ("octavo.cli.cohort_pack:CohortPack", "prepare every exam once, into a store that training reads"),
     "cohort split": ("octavo.cli.cohort_split:CohortSplit", "divide patients into training, validation and test"),
+    "models": ("octavo.cli.models:Models", "list what can be trained: parameters, cost, and what each needs"),
     "train ai-cnet3d": (
         "octavo.cli.train_ai_cnet3d:TrainAICNet3D",
         "train AI-CNet3D in two stages, over one or more seeds",
+    ),
+    "train dino-atten3d": (
+        "octavo.cli.train_dino_atten3d:TrainDinoAtten3D",
+        "train attention over slices that a frozen DINOv2 has read",
+    ),
+    "train peer": (
+        "octavo.cli.train_peer:TrainPeer",
+        "train what people use otherwise: ResNet, DenseNet, ViT, TimeSformer and simpler ones",
     ),
     "evaluate": ("octavo.cli.evaluate:Evaluate", "measure a finished run on patients it never saw"),
     "predict": ("octavo.cli.predict:Predict", "give a probability for each scan, and say when not to trust it"),

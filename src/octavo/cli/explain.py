@@ -45,7 +45,7 @@ class Explain(ScanOptions):
         from octavo.cohorts.scans import exams_of
 
         exams, failed = exams_of(self.scans, self.said(), self.positive)
-        from octavo.attribution import find_explainer
+        from octavo.attribution import find_explainer, require_explained_by
         from octavo.cohorts.reference import OUTSIDE, is_caution
         from octavo.workflows.explain import explain_exam, write_explanations
         from octavo.workflows.models import load_models
@@ -53,6 +53,7 @@ class Explain(ScanOptions):
         for name in self.by:
             find_explainer(name)
         model = load_models(self.folder, self.seed)[0]
+        require_explained_by(model.network, self.by)
 
         def explained() -> "Iterator[Explanation]":
             for exam in exams:

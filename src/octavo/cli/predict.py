@@ -40,8 +40,8 @@ class Predict(ScanOptions):
         if self.out.exists() and not self.overwrite:
             raise OctavoError(f"{self.out}: is there already; choose another --out, or pass --overwrite")
         exams, refused = exams_of(self.scans, self.said(), self.positive)
-        from octavo.cohorts.reference import OUTSIDE, PHANTOMS
-        from octavo.workflows.predict import Prediction, predict, write_predictions
+        from octavo.cohorts.reference import OUTSIDE, PHANTOMS, UNTRAINED
+        from octavo.workflows.predict import Prediction, predict, write_predictions, write_slice_weights
 
         with tempfile.TemporaryDirectory(prefix="octavo-") as prepared:
             predictions, failed = predict(self.folder, exams, Path(prepared), seed=self.seed)
@@ -53,14 +53,18 @@ class Predict(ScanOptions):
                 for exam, reason in refused
             ]
             write_predictions(self.out, [*predictions, *unread])
+            drawn = write_slice_weights(self.out, predictions)
             print(
                 f"{self.out}: {len(predictions) - len(failed) + len(refused)} exams answered by {predictions[0].model}"
             )
+            if drawn:
+                print(f"  how much each slice counted: {drawn[0].parent}")
             doubtful = sum(any(text.startswith(OUTSIDE) for text in one.warnings) for one in predictions)
             if doubtful:
                 print(f"  {doubtful} of them {OUTSIDE}: see the column warnings")
-            if any(PHANTOMS in one.warnings for one in predictions):
-                print(f"  {PHANTOMS}")
+            for caution in (PHANTOMS, UNTRAINED):
+                if any(caution in one.warnings for one in predictions):
+                    print(f"  {caution}")
             print("research software, not a medical device")
         for exam, reason in failed:
             print(f"octavo: {exam.exam_id}: {reason}", file=sys.stderr)

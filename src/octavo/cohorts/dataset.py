@@ -1,7 +1,7 @@
 """Prepared exams as batches: order, balance and variation are functions of seed, epoch and exam alone."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -150,9 +150,37 @@ def class_weights(labels: Sequence[int]) -> Float[torch.Tensor, " classes"]:
     return counts.sum() / (len(counts) * counts.float())
 
 
-def training_batches(dataset: PreparedExams, order: EpochOrder, workers: int = 0) -> DataLoader[Any]:
+@runtime_checkable
+class VolumeRecipe(Protocol):
+    """What of a recipe decides how a prepared volume becomes a tensor."""
+
+    @property
+    def grey_range(self) -> float: ...  # noqa: D102
+    @property
+    def augmentation(self) -> Augmentation: ...  # noqa: D102
+
+
+def volume_inputs(recipe: VolumeRecipe, exams: Sequence[PreparedExam], stream: int | None = None) -> PreparedExams:
+    """Exams as networks of volumes read them: varied in training, where `stream` is its seed, and nowhere else."""
+    if stream is None:
+        return PreparedExams(exams, recipe.grey_range)
+    return PreparedExams(exams, recipe.grey_range, recipe.augmentation, stream)
+
+
+def training_batches(dataset: Dataset[dict[str, Any]], order: EpochOrder, workers: int = 0) -> DataLoader[Any]:
     """Batches to learn from."""
-    return DataLoader(dataset, batch_sampler=order, num_workers=workers, persistent_workers=workers > 0)
+    return DataLoader(
+        dataset,
+        batch_sampler=order,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        collate_fn=_collate_of(dataset),
+    )
+
+
+def _collate_of(dataset: Dataset[dict[str, Any]]) -> Any:
+    """How exams become a batch, where the dataset has a way of its own."""
+    return getattr(dataset, "collate", None)
 
 
 class OwnShare(Sampler[int]):
@@ -168,14 +196,19 @@ class OwnShare(Sampler[int]):
         return iter(range(rank(), self.exams, processes()))
 
 
-def validation_batches(dataset: PreparedExams, batch_size: int, workers: int = 0) -> DataLoader[Any]:
+def validation_batches(dataset: Dataset[dict[str, Any]], batch_size: int, workers: int = 0) -> DataLoader[Any]:
     """Every exam once, shared among the processes that train together."""
-    return DataLoader(dataset, batch_size=batch_size, sampler=OwnShare(len(dataset)), num_workers=workers)
+    share = OwnShare(len(dataset))  # type: ignore[arg-type]
+    return DataLoader(
+        dataset, batch_size=batch_size, sampler=share, num_workers=workers, collate_fn=_collate_of(dataset)
+    )
 
 
-def evaluation_batches(dataset: PreparedExams, batch_size: int, workers: int = 0) -> DataLoader[Any]:
+def evaluation_batches(dataset: Dataset[dict[str, Any]], batch_size: int, workers: int = 0) -> DataLoader[Any]:
     """Every exam once, in order, all of them here whatever processes there are."""
-    return DataLoader(dataset, batch_size=batch_size, shuffle=False, num_workers=workers)
+    return DataLoader(
+        dataset, batch_size=batch_size, shuffle=False, num_workers=workers, collate_fn=_collate_of(dataset)
+    )
 
 
 def rank() -> int:

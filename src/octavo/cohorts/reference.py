@@ -18,12 +18,13 @@ from octavo.volume import AXES, Volume
 OUTSIDE = "outside what this model learnt from"
 PHANTOMS = "this model learnt from synthetic eyes only: its answers about real eyes mean nothing"
 SOME_PHANTOMS = "this model learnt from were synthetic eyes"
+UNTRAINED = "the backbone was never trained (no weights were given), so its features know nothing of pictures"
 _PHANTOM_DEVICE = "octavo phantom"
 
 
 def is_caution(warning: str) -> bool:
     """Whether a warning is one that every picture and every summary must bear."""
-    return warning == PHANTOMS or warning.startswith(OUTSIDE) or warning.endswith(SOME_PHANTOMS)
+    return warning in {PHANTOMS, UNTRAINED} or warning.startswith(OUTSIDE) or warning.endswith(SOME_PHANTOMS)
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ class Split:
         return tuple(sorted({placement.patient_id for placement in self.placements if placement.split == part}))
 
 
-class _Unit(NamedTuple):
+class Unit(NamedTuple):
     """Patients who must stay together, and whether any of their eyes is positive."""
 
     patients: tuple[str, ...]
@@ -119,7 +119,7 @@ def split_patients(
     """
     fractions = _shares(fractions)
     active = [index for index, fraction in enumerate(fractions) if fraction > 0]
-    units = _units(cohort, together)
+    units = units_of(cohort, together)
     strata = [[unit for unit in units if unit.positive is positive] for positive in (True, False)]
     for stratum, who in zip(strata, ("label 1 in any eye", "label 0 in every eye"), strict=True):
         if len(stratum) < len(active):
@@ -130,8 +130,8 @@ def split_patients(
             )
     sizes = [sum(len(unit.patients) for unit in stratum) for stratum in strata]
     part_of: dict[str, str] = {}
-    for stratum, quota in zip(strata, _quotas(sizes, fractions), strict=True):
-        for index, dealt in _deal(stratum, quota, active, seed).items():
+    for stratum, quota in zip(strata, quotas_of(sizes, fractions), strict=True):
+        for index, dealt in deal_units(stratum, quota, active, seed).items():
             part_of.update({patient: PARTS[index] for unit in dealt for patient in unit.patients})
     return Split(tuple(Placement(exam.exam_id, exam.patient_id, part_of[exam.patient_id]) for exam in cohort.exams))
 
@@ -246,7 +246,7 @@ def _shares(fractions: tuple[float, float, float]) -> tuple[float, float, float]
     return (train, validation, test)
 
 
-def _units(cohort: Cohort, together: Iterable[Iterable[str]]) -> list[_Unit]:
+def units_of(cohort: Cohort, together: Iterable[Iterable[str]]) -> list[Unit]:
     """Patients who share nothing stand alone; those who share a scan are joined."""
     labels = cohort.labels
     patient_of = {exam.exam_id: exam.patient_id for exam in cohort.exams}
@@ -271,10 +271,10 @@ def _units(cohort: Cohort, together: Iterable[Iterable[str]]) -> list[_Unit]:
     for patient in cohort.patients:
         members.setdefault(find(patient), []).append(patient)
     positive = {exam.patient_id for exam, label in zip(cohort.exams, labels, strict=True) if label}
-    return [_Unit(tuple(sorted(patients)), not positive.isdisjoint(patients)) for patients in members.values()]
+    return [Unit(tuple(sorted(patients)), not positive.isdisjoint(patients)) for patients in members.values()]
 
 
-def _quotas(sizes: Sequence[int], fractions: Sequence[float]) -> tuple[tuple[int, ...], ...]:
+def quotas_of(sizes: Sequence[int], fractions: Sequence[float]) -> tuple[tuple[int, ...], ...]:
     """How many positive and how many other patients each part gets.
 
     Each number is the ideal one rounded up or down. Of all such roundings the one is taken that lies closest to the
@@ -305,10 +305,10 @@ def _roundings(size: int, fractions: Sequence[float]) -> list[tuple[int, ...]]:
     ]
 
 
-def _deal(units: Sequence[_Unit], quota: Sequence[int], active: Sequence[int], seed: int) -> dict[int, list[_Unit]]:
+def deal_units(units: Sequence[Unit], quota: Sequence[int], active: Sequence[int], seed: int) -> dict[int, list[Unit]]:
     """Deal units to the parts that lack most; large ones first, because small ones fill what they leave."""
     shuffled = sorted(units, key=lambda unit: hashlib.sha256(f"{seed}/{unit.patients[0]}".encode()).digest())
-    dealt: dict[int, list[_Unit]] = {index: [] for index in active}
+    dealt: dict[int, list[Unit]] = {index: [] for index in active}
     lacking = {index: quota[index] for index in active}
     for unit in sorted(shuffled, key=lambda unit: -len(unit.patients)):
         index = max(active, key=lambda index: lacking[index])

@@ -16,6 +16,8 @@ class System:
     """A frozen dataclass with `resolved()`, `build_network()`, `preparation`, and what every recipe says of a run."""
     stages: str
     """A function (recipe, network, seed, labels) to the stages of its training."""
+    inputs: str = "octavo.cohorts.dataset:volume_inputs"
+    """A function (recipe, prepared exams, stream) to the dataset that the network reads; a stream where it learns."""
 
     def recipe_type(self) -> type[Any]:
         """The recipe's dataclass."""
@@ -27,11 +29,22 @@ class System:
         function: Callable[..., Any] = _fetch(self.stages)
         return function(*arguments)
 
+    def inputs_of(self, *arguments: Any) -> Any:
+        """Prepared exams as the network reads them."""
+        function: Callable[..., Any] = _fetch(self.inputs)
+        return function(*arguments)
+
 
 SYSTEMS: dict[str, System] = {
     "ai-cnet3d": System(
         recipe="octavo.systems.ai_cnet3d.recipe:AICNet3DRecipe", stages="octavo.systems.ai_cnet3d.stages:stages"
     ),
+    "dino-atten3d": System(
+        recipe="octavo.systems.dino_atten3d.recipe:DinoAtten3DRecipe",
+        stages="octavo.systems.dino_atten3d.stages:stages",
+        inputs="octavo.systems.dino_atten3d.inputs:feature_inputs",
+    ),
+    "peers": System(recipe="octavo.systems.peers.recipe:PeerRecipe", stages="octavo.systems.peers.stages:stages"),
 }
 """Every system by name."""
 

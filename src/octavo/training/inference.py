@@ -1,7 +1,7 @@
 """What a trained network says about exams."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,17 +16,38 @@ def best_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def logit_margins(network: nn.Module, batches: Iterable[dict[str, Any]]) -> Float[np.ndarray, " exam"]:
-    """How far the positive class's logit is above the other, for every exam, in evaluation mode.
+class Readings(NamedTuple):
+    """What a network says about exams."""
 
-    The network is moved to the best device and left in evaluation mode. The value does not depend on which exams share a
-    batch.
+    margins: Float[np.ndarray, " exam"]
+    """How far the positive class's logit is above the other."""
+    slice_weights: tuple[Float[np.ndarray, " slice"], ...] | None
+    """How much each slice counted, where the network weighs slices."""
+
+
+def read_exams(network: nn.Module, batches: Iterable[dict[str, Any]]) -> Readings:
+    """What a network says about every exam, in evaluation mode.
+
+    The network is moved to the best device and left in evaluation mode. What it says does not depend on which exams share
+    a batch.
     """
     device = best_device()
     network.to(device).eval()
-    margins = []
+    margins, weights = [], []
     with cores_for_torch(), torch.inference_mode():
         for batch in batches:
-            logits = network(batch["volume"].to(device)).logits.double().cpu()
+            output = network(batch["volume"].to(device))
+            logits = output.logits.double().cpu()
             margins.append((logits[:, 1] - logits[:, 0]).numpy())
-    return np.concatenate(margins) if margins else np.zeros(0)
+            if hasattr(output, "slice_weights"):
+                # exams with fewer slices than others of their batch were filled up with NaN
+                there = ~torch.isnan(batch["volume"]).any(dim=-1)
+                weights += [
+                    one[is_there].numpy() for one, is_there in zip(output.slice_weights.cpu(), there, strict=True)
+                ]
+    return Readings(np.concatenate(margins) if margins else np.zeros(0), tuple(weights) if weights else None)
+
+
+def logit_margins(network: nn.Module, batches: Iterable[dict[str, Any]]) -> Float[np.ndarray, " exam"]:
+    """The margins of `read_exams` alone."""
+    return read_exams(network, batches).margins

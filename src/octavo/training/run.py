@@ -1,6 +1,7 @@
 """A run is a folder: what it was asked for, what became of it, and one writer at a time."""
 
 import fcntl
+import importlib.util
 import json
 import os
 import platform
@@ -22,6 +23,7 @@ RECIPE = "recipe.json"
 COHORT = "cohort.json"
 MODEL = "model.safetensors"
 _PACKAGES = ("octavo", "torch", "lightning", "numpy", "scipy", "pydicom", "pillow", "safetensors")
+_EXTRAS = ("monai",)
 
 
 def is_main_process() -> bool:
@@ -130,7 +132,7 @@ def provenance(seed: int, hashes: dict[str, str]) -> dict[str, Any]:
         **hashes,
         "seed": seed,
         "command": shlex.join(["octavo", *sys.argv[1:]]),
-        "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in _PACKAGES}},
+        "versions": {"python": platform.python_version(), **_versions()},
         "machine": {
             "system": platform.system(),
             "processor": platform.processor() or platform.machine(),
@@ -139,3 +141,9 @@ def provenance(seed: int, hashes: dict[str, str]) -> dict[str, Any]:
         },
         "note": "research software, not a medical device",
     }
+
+
+def _versions() -> dict[str, str]:
+    """Of what a result rests on; of an extra only where it is installed."""
+    there = [name for name in _EXTRAS if importlib.util.find_spec(name) is not None]
+    return {name: metadata.version(name) for name in (*_PACKAGES, *there)}

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 
-from octavo.attribution import class_margin, covering, find_explainer, same_grid
+from octavo.attribution import EXPLAINERS, class_margin, covering, find_explainer, require_explained_by, same_grid
 from octavo.attribution.explainer import Attribution
 from octavo.cohorts.exam import Exam, read_exam, read_mask
 from octavo.cohorts.preparation import Prepared, white_of
@@ -19,7 +19,7 @@ from octavo.cohorts.reference import ScanFacts, is_caution
 from octavo.errors import OctavoError, unknown_name
 from octavo.figures.explanation import draw_map, map_section
 from octavo.figures.report import Link, Report, Section, Table, write_report
-from octavo.files import write_bytes, write_json, write_text
+from octavo.files import plain_name, write_bytes, write_json, write_text
 from octavo.formats import write_volume
 from octavo.metrics.exam_arrays import UndefinedMetricError
 from octavo.metrics.localisation import HOTTEST_FRACTIONS, localise
@@ -68,11 +68,13 @@ def explain_exam(
         target: One of `TARGETS`.
 
     Raises:
-        OctavoError: If the scan cannot be read or used, or a name is unknown.
+        OctavoError: If the scan cannot be read or used, a name is unknown, or the network does not have what a map is read
+            from.
     """
     if target not in TARGETS:
         raise OctavoError(unknown_name("a target", target, TARGETS))
     explainers = [find_explainer(name) for name in by]
+    require_explained_by(model.network, by)
     volume = read_exam(exam)
     prepared = model.preparation.apply(volume)
     white = model.recipe.grey_range / white_of(prepared.values)
@@ -116,7 +118,7 @@ def write_explanations(out: Path, explanations: Iterable[Explanation], model: Mo
     rows: list[dict[str, Any]] = []
     cautions: dict[str, None] = {}
     for number, explanation in enumerate(explanations, start=1):
-        folder = f"{number:03d}-{_plain(explanation.exam.exam_id)}"
+        folder = f"{number:03d}-{plain_name(explanation.exam.exam_id)}"
         sections.append(_write_one(out, folder, explanation, model))
         rows.append(_row(explanation))
         cautions |= dict.fromkeys(explanation.cautions)
@@ -129,7 +131,7 @@ def write_explanations(out: Path, explanations: Iterable[Explanation], model: Mo
             title=f"Where {model.name} looked",
             summary=(
                 "Heat is laid over the scan on the scan's own grid. Grad-CAM explains the answer.",
-                _about_care(model),
+                *_about_care(model),
             ),
             warnings=tuple(cautions),
             sections=tuple(sections),
@@ -217,16 +219,19 @@ def _unit(prepared: Prepared, coarse: Float[np.ndarray, "b d a"]) -> Float[np.nd
 
 
 def _title(model: Model, explainer: str) -> str:
-    """What a map is called; the plain CNN has no attention to read CARE out of."""
-    is_attention = getattr(model.recipe, "attention", "") != "none"
-    return explainer if is_attention or explainer != "care" else "channel mean (not attention)"
+    """What a map is called; the plain CNN and weighted channels have no attention to read CARE out of."""
+    has_care = getattr(model.recipe, "has_care", True)
+    return explainer if has_care or explainer != "care" else "channel mean (not attention)"
 
 
-def _about_care(model: Model) -> str:
+def _about_care(model: Model) -> tuple[str, ...]:
+    if "care" not in getattr(model.network, "explained_by", EXPLAINERS):
+        return ()
     if _title(model, "care") == "care":
-        return "CARE is read out of the attention and is the same whatever the answer."
+        return ("CARE is read out of the attention and is the same whatever the answer.",)
     return (
-        "This network has no attention: in place of CARE stands the mean of its channels, the same whatever the answer."
+        "This network has no attention to read CARE out of: in its place stands the mean of its channels, the same whatever "
+        "the answer.",
     )
 
 
@@ -275,8 +280,3 @@ def _overlap(heats: Mapping[str, np.ndarray], mask: np.ndarray | None) -> Number
 
 def _key(name: str) -> str:
     return name.replace("-", "_")
-
-
-def _plain(name: str) -> str:
-    """A name that every file system takes."""
-    return "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in name)[:80]

@@ -1,6 +1,7 @@
 """Trained models, as prediction and explanation use them."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,12 @@ import numpy as np
 from jaxtyping import Float
 
 from octavo.cohorts.preparation import Preparation
+from octavo.cohorts.prepared import PreparedExam
 from octavo.cohorts.reference import Reference, ScanFacts
 from octavo.errors import OctavoError
 from octavo.files import read_json
 from octavo.metrics.calibration import apply_temperature
-from octavo.systems import find_system
+from octavo.systems import System, find_system
 from octavo.training.recipe import recipe_from_json
 from octavo.training.run import MODEL, RECIPE, load_model
 
@@ -23,6 +25,7 @@ class Model:
     """A network with everything that turns its output into an answer."""
 
     name: str
+    system: System
     network: Any
     recipe: Any
     reference: Reference | None
@@ -34,6 +37,10 @@ class Model:
     def preparation(self) -> Preparation:
         """How scans become its input."""
         return self.recipe.preparation
+
+    def inputs(self, exams: Sequence[PreparedExam]) -> Any:
+        """Prepared exams as the network reads them."""
+        return self.system.inputs_of(self.recipe, exams)
 
     def probabilities(self, margins: Float[np.ndarray, " exam"]) -> Float[np.ndarray, " exam"]:
         """Calibrated probabilities of the positive class."""
@@ -85,7 +92,7 @@ def _load(folder: Path) -> Model:
                 f"{folder / MODEL}: weight {name!r} is {got}, wanted {wanted}; {RECIPE} belongs to other weights"
             )
     network.load_state_dict(state)
-    notes = []
+    notes = list(getattr(recipe, "notes", ()))
     reference, calibration = folder / "reference.json", folder / "calibration.json"
     chosen: dict[str, Any] = read_json(calibration) if calibration.exists() else {}
     if not chosen:
@@ -95,6 +102,7 @@ def _load(folder: Path) -> Model:
     home = Path(os.path.abspath(folder))  # "." has no name
     return Model(
         name=f"{home.parent.name}/{home.name}" if home.name.startswith("seed-") else home.name,
+        system=system,
         network=network.eval(),
         recipe=recipe,
         reference=Reference.from_json(read_json(reference)) if reference.exists() else None,

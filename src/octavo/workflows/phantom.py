@@ -101,7 +101,7 @@ def write_phantoms(
         "two_eyes": two_eyes,
     }
     try:
-        _claim(out, recipe)
+        claim_phantoms(out, recipe)
         made = _write_missing(out, exams)
         manifest = out / "manifest.csv"
         if not manifest.exists():
@@ -114,10 +114,15 @@ def write_phantoms(
     return WrittenPhantoms(manifest, tuple(exams), made, previews)
 
 
-def _claim(out: Path, recipe: dict[str, object]) -> None:
+def claim_phantoms(out: Path, recipe: dict[str, object], name: str = RECIPE) -> None:
+    """Take a folder for phantoms of one making: a new or empty one, or one that was begun with the same recipe.
+
+    Raises:
+        OctavoError: If the folder holds something else, or phantoms made otherwise.
+    """
     if out.exists() and not out.is_dir():
         raise OctavoError(f"{out}: is a file; wanted a folder; choose another name")
-    begun = out / RECIPE
+    begun = out / name
     if not begun.exists():
         if out.exists() and any(out.iterdir()):
             raise OctavoError(f"{out}: holds other files; wanted a new or an empty folder; choose another name")

@@ -33,7 +33,7 @@ from octavo.metrics.exam_arrays import UndefinedMetricError
 from octavo.volume import Volume
 from octavo.workflows.evaluate import Evaluated
 from octavo.workflows.explain import explain_exam
-from octavo.workflows.predict import Prediction
+from octavo.workflows.predict import Prediction, SliceWeights
 
 PICTURES = 200
 """At most so many exams of the table get a picture; the others keep their row."""
@@ -154,7 +154,12 @@ def _volume(exam: Exam, one: PreparedExam) -> Volume:
 
 
 def _thumbnail(prediction: Prediction, evaluated: Evaluated, one: PreparedExam) -> Picture | None:
-    """The most salient B-scan under the first model's Grad-CAM, or the middle one where the map is empty."""
+    """The most salient B-scan under the first model's Grad-CAM, or the middle one where the map is empty.
+
+    Of a network that weighs slices it is the slice that counted most, as far as slices are B-scans.
+    """
+    if prediction.slice_weights:
+        return _heaviest_slice(prediction.exam, prediction.slice_weights, one)
     try:
         explanation = explain_exam(evaluated.models[0], prediction.exam, by=("grad-cam",))
     except OctavoError:
@@ -166,6 +171,16 @@ def _thumbnail(prediction: Prediction, evaluated: Evaluated, one: PreparedExam) 
     picture = picture_bscan(explanation.volume, chosen[0], heat, style=THUMBNAIL)
     alt = f"B-scan {chosen[0] + 1} of exam {prediction.exam.exam_id} with Grad-CAM laid over it."
     return Picture(encode_png(picture), alt)
+
+
+def _heaviest_slice(exam: Exam, slices: SliceWeights, one: PreparedExam) -> Picture:
+    volume = _volume(exam, one)
+    index, weight = max(slices.weights, key=lambda index_and_weight: index_and_weight[1])
+    is_bscan = slices.axis == "bscan"
+    bscan = index if is_bscan else volume.shape[0] // 2
+    said = f"B-scan {bscan + 1} of exam {exam.exam_id}"
+    alt = f"{said}, which counted most ({weight:.1%})." if is_bscan else f"{said}, the middle one."
+    return Picture(encode_png(picture_bscan(volume, bscan, style=THUMBNAIL)), alt)
 
 
 def _provenance(run: Path, seed: str) -> dict[str, Cell]:

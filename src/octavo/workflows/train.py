@@ -10,19 +10,20 @@ import numpy as np
 import torch
 
 from octavo.cohorts.choice import CohortChoice
-from octavo.cohorts.dataset import EpochOrder, PreparedExams, evaluation_batches, training_batches, validation_batches
+from octavo.cohorts.dataset import EpochOrder, evaluation_batches, training_batches, validation_batches
 from octavo.cohorts.manifest import Cohort
 from octavo.cohorts.parts import Parts, divide, undersample_cohort
 from octavo.cohorts.reference import Reference
 from octavo.cohorts.splits import Split, read_split, write_split
 from octavo.errors import OctavoError
 from octavo.files import read_json, write_json
+from octavo.metrics.attention import describe_attention
 from octavo.metrics.calibration import apply_temperature, fit_temperature
 from octavo.metrics.classification import auroc, youden_threshold
 from octavo.metrics.exam_arrays import UndefinedMetricError
 from octavo.systems import System, find_system
 from octavo.training.fit import fit
-from octavo.training.inference import logit_margins
+from octavo.training.inference import read_exams
 from octavo.training.machine import Machine
 from octavo.training.recipe import recipe_to_json
 from octavo.training.run import COHORT, MODEL, RECIPE, claim, is_main_process, locked, provenance, save_model
@@ -127,11 +128,11 @@ def _train_seed(training: _Training, folder: Path, seed: int) -> None:
     torch.manual_seed(seed)
     network = recipe.build_network()
     labels = [int(one.exam.label or 0) for one in parts.train]
-    validation = PreparedExams(parts.validation, recipe.grey_range)
+    validation = training.system.inputs_of(recipe, parts.validation)
     results = {}
     for number, stage in enumerate(training.system.stages_of(recipe, network, seed, labels)):
         stream = seed + 500_000 * number
-        exams = PreparedExams(parts.train, recipe.grey_range, recipe.augmentation, stream)
+        exams = training.system.inputs_of(recipe, parts.train, stream)
         order = EpochOrder(labels, recipe.batch_size, recipe.balance, stream, balance_seed=seed)
         if number == 0 and training.stage_one_of is not None and is_main_process():
             _take_over(training.stage_one_of, training, folder, stage.name)
@@ -153,12 +154,16 @@ def _train_seed(training: _Training, folder: Path, seed: int) -> None:
         return
     write_json(folder / RECIPE, training.content)
     write_json(folder / "reference.json", Reference.of(one.facts for one in parts.train).to_json())
-    margins = logit_margins(network, evaluation_batches(validation, recipe.batch_size, machine.workers))
+    readings = read_exams(network, evaluation_batches(validation, recipe.batch_size, machine.workers))
+    margins = readings.margins
     write_json(folder / "calibration.json", calibrate(_labels(parts), margins))
     write_json(folder / "provenance.json", provenance(seed, training.hashes))
     # the last of what prediction needs: where there are weights, there is all that belongs to them
     save_model(folder / MODEL, network.state_dict())
-    write_json(folder / "finished.json", {"seed": seed, "stages": results, **_validation(parts, margins)})
+    attention = {} if readings.slice_weights is None else describe_attention(readings.slice_weights)
+    write_json(folder / "finished.json", {"seed": seed, "stages": results, **_validation(parts, margins), **attention})
+    if attention.get("attention_note"):
+        _log.warning("seed %d: %s", seed, attention["attention_note"])
 
 
 def calibrate(labels: np.ndarray, margins: np.ndarray) -> dict[str, Any]:

@@ -1,5 +1,8 @@
 import re
+import signal
 import struct
+import subprocess
+import sys
 import zlib
 
 import gdcm
@@ -100,6 +103,20 @@ def test_a_decoder_that_does_not_end_is_ended(tmp_path, monkeypatch):
     path = write_dicom(tmp_path / "eye.dcm", opt_dataset(eye()), JPEGLSLossless)
 
     with pytest.raises(VolumeReadError, match="were not decoded within 0 s; wanted frames that end"):
+        read_volume(path)
+
+
+def test_a_decoder_that_works_for_ever_is_ended_by_the_system(tmp_path, monkeypatch):
+    endless = "from octavo.formats.dicom.apart import _limit_work\n_limit_work(1)\nwhile True: pass"
+    done = subprocess.run([sys.executable, "-c", endless], check=False, timeout=60)
+    assert done.returncode == -signal.SIGXCPU
+
+    def ended(words, **options):
+        raise subprocess.CalledProcessError(done.returncode, words, b"", b"")
+
+    monkeypatch.setattr(apart.subprocess, "run", ended)
+    path = write_dicom(tmp_path / "eye.dcm", opt_dataset(eye()), JPEGLSLossless)
+    with pytest.raises(VolumeReadError, match="were not decoded within 3 s of work; wanted frames that end"):
         read_volume(path)
 
 

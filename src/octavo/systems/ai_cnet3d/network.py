@@ -17,16 +17,27 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from octavo.blocks.cbam import ConvolutionalBlockAttention
 from octavo.blocks.convolution3d import ConvolutionBlock
 from octavo.blocks.cross_attention import CrossAttention
 from octavo.blocks.paired_attention import PairedAttention
 from octavo.blocks.regions import ANATOMIES
+from octavo.blocks.squeeze_excitation import SqueezeExcitation
 from octavo.errors import OctavoError, unknown_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ATTENTIONS = ("none", "hemiretinal", "neuron-axon", "hemiretinal-neuron-axon", "shuffled", "epa")
+ATTENTIONS = (
+    "none",
+    "hemiretinal",
+    "neuron-axon",
+    "hemiretinal-neuron-axon",
+    "shuffled",
+    "epa",
+    "squeeze-excitation",
+    "cbam",
+)
 POOLINGS = ("global", "published")
 PUBLISHED_SIZE = (128, 192, 112)
 KERNELS = (7, 5, 3, 3, 3)
@@ -37,7 +48,8 @@ class Output(NamedTuple):
 
     logits: Float[Tensor, "batch classes"]
     care: Float[Tensor, "batch b d a"]
-    """Where the second attention looked, in [0, 1]; for `attention="none"` the channel mean there, not attention."""
+    """Where the second attention looked, in [0, 1]; for `none`, `squeeze-excitation` and `cbam` the channel mean there,
+    not attention."""
     features: Float[Tensor, "batch channels b2 d2 a2"]
     """The last convolution's output before batch norm and ReLU: what Grad-CAM reads."""
 
@@ -47,7 +59,8 @@ class AICNet3D(nn.Module):
 
     Args:
         attention: One of `ATTENTIONS`. `shuffled` is the control: the same computation as hemiretinal on halves of the
-            B-scans drawn at random. `none` is the plain CNN.
+            B-scans drawn at random. `none` is the plain CNN; `squeeze-excitation` and `cbam` weigh channels, and places, of
+            the whole volume.
         size: Input (bscan, depth, ascan). `shuffled` and `epa` are tied to it; the others also take other sizes.
         placement: After which two of the five convolutions attention and pooling stand.
         channels: Width of every convolution.
@@ -199,7 +212,11 @@ def _attention(
         return nn.Identity()
     if name == "epa":
         return PairedAttention(channels, size, heads)
-    order = torch.randperm(size[0], generator=generator) if name == "shuffled" else None
+    if name == "squeeze-excitation":
+        return SqueezeExcitation(channels)
+    if name == "cbam":
+        return ConvolutionalBlockAttention(channels)
+    order = torch.randperm(size[0], generator=generator, device="cpu") if name == "shuffled" else None
     return CrossAttention(channels, ANATOMIES[name], heads, order=order)
 
 

@@ -12,7 +12,16 @@ from octavo.training.recipe import require_choices
 if TYPE_CHECKING:
     from octavo.systems.ai_cnet3d.network import AICNet3D
 
-Attention = Literal["none", "hemiretinal", "neuron-axon", "hemiretinal-neuron-axon", "shuffled", "epa"]
+Attention = Literal[
+    "none",
+    "hemiretinal",
+    "neuron-axon",
+    "hemiretinal-neuron-axon",
+    "shuffled",
+    "epa",
+    "squeeze-excitation",
+    "cbam",
+]
 
 
 @dataclass(frozen=True)
@@ -20,7 +29,8 @@ class AICNet3DRecipe:
     """Everything that decides what an AI-CNet3D run learns; the seeds come beside it."""
 
     attention: Attention = "hemiretinal"
-    """Which parts of the eye attend to each other; `shuffled` is the control, `none` the plain CNN, `epa` the peer."""
+    """Which parts of the eye attend to each other; `shuffled` is the control, `none` the plain CNN; `epa`,
+    `squeeze-excitation` and `cbam` are peers."""
     size: tuple[int, int, int] = (128, 192, 112)
     """B-scans, depth samples and A-scans that scans are resampled to."""
     placement: tuple[int, int] = (2, 4)
@@ -113,6 +123,11 @@ class AICNet3DRecipe:
             pooling=self.pooling,
             shuffle_seed=self.shuffle_seed,
         )
+
+    @property
+    def has_care(self) -> bool:
+        """Whether CARE is read out of an attention that brings something to its place; else it is a mean of channels."""
+        return self.attention not in {"none", "squeeze-excitation", "cbam"}
 
     @property
     def preparation(self) -> Preparation:

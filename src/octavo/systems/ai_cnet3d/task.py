@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional as F
 
 from octavo.attribution import grad_cam, is_zero, published_grad_cam, same_grid
 from octavo.metrics.similarity import CONSISTENCY_LOSSES
 from octavo.systems.ai_cnet3d.network import AICNet3D, Output
-from octavo.training.task import Batch, Task
+from octavo.training.classification import ClassificationTask
+from octavo.training.task import Batch
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Consistency:
     published: bool = False
 
 
-class AICNet3DTask(Task):
+class AICNet3DTask(ClassificationTask):
     """Cross-entropy over the classes and, in the second stage, the consistency of the two maps.
 
     The paper's binary cross-entropy on two softmax outputs with one-hot targets is the same number as cross-entropy.
@@ -42,7 +42,6 @@ class AICNet3DTask(Task):
     """
 
     network: AICNet3D
-    class_weights: Tensor | None
 
     def __init__(
         self,
@@ -52,17 +51,15 @@ class AICNet3DTask(Task):
         weights: Float[Tensor, " classes"] | None = None,
         consistency: Consistency | None = None,
     ) -> None:
-        super().__init__(network, learning_rate, seed)
+        super().__init__(network, learning_rate, seed, weights)
         self.consistency = consistency
-        self.register_buffer("class_weights", weights, persistent=False)
 
     def losses(self, batch: Batch) -> dict[str, Float[Tensor, " batch"]]:
         """`loss`, and its parts `classification`, `consistency` and `zero_maps`."""
-        output = self.network(batch["volume"])
-        weights = None if self.class_weights is None else self.class_weights.to(output.logits.dtype)
-        classification = F.cross_entropy(output.logits, batch["label"], weight=weights, reduction="none")
         if self.consistency is None:
-            return {"loss": classification, "classification": classification}
+            return super().losses(batch)
+        output = self.network(batch["volume"])
+        classification = self.classification(output.logits, batch["label"])
         weight = self.consistency.weight
         with torch.set_grad_enabled(torch.is_grad_enabled() and weight > 0):
             heat = self._grad_cam(output)

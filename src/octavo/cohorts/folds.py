@@ -1,0 +1,74 @@
+"""Cross-validation by patient: every patient is tested once, and chosen by never where tested."""
+
+from collections.abc import Iterable
+
+from octavo.cohorts.exam import PARTS
+from octavo.cohorts.manifest import Cohort
+from octavo.cohorts.splits import Placement, Split, Unit, deal_units, quotas_of, units_of
+from octavo.errors import OctavoError
+
+VALIDATION_SHARE = 0.15
+"""Of the patients who are not tested in a fold, those who choose."""
+
+
+def split_folds(
+    cohort: Cohort,
+    folds: int,
+    *,
+    seed: int,
+    together: Iterable[Iterable[str]] = (),
+    validation: float = VALIDATION_SHARE,
+) -> list[Split]:
+    """One split for each fold; the test parts of all folds are the cohort, each patient once.
+
+    Positive patients (any eye is positive) and the others are dealt separately. Patients who share a file or a scan stay
+    together.
+
+    Args:
+        cohort: The exams, all of them labelled.
+        folds: How many, at least 2.
+        seed: The same seed gives the same folds.
+        together: Groups of exams whose patients must stay in one part, because they hold the same scan.
+        validation: Share of the patients outside the test part who choose epochs, thresholds and temperature.
+
+    Raises:
+        OctavoError: If there are fewer patients of a class than folds, or too few to leave some for each part.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from octavo.cohorts.exam import Exam
+        >>> eyes = [Exam(f"e{k}", f"p{k}", Path(f"{k}.npy"), label=k % 2) for k in range(40)]
+        >>> splits = split_folds(Cohort(tuple(eyes), Path("manifest.csv")), 5, seed=1)
+        >>> [len(split.patients("test")) for split in splits], len(splits[0].patients("validation"))
+        ([8, 8, 8, 8, 8], 5)
+    """
+    if folds < 2:
+        raise OctavoError(f"folds is {folds}; wanted at least 2, or none for a single division")
+    units = units_of(cohort, together)
+    tested: dict[str, int] = {}
+    strata = [[unit for unit in units if unit.positive is positive] for positive in (True, False)]
+    for stratum, who in zip(strata, ("label 1 in any eye", "label 0 in every eye"), strict=True):
+        if len(stratum) < max(folds, 3):
+            raise OctavoError(
+                f"{cohort.path.name}: {len(stratum)} patients with {who} (those who share a scan count once) for {folds} "
+                f"folds; wanted at least {max(folds, 3)}, so that each fold has one to test, one to choose by and one to "
+                "learn from; take fewer folds, or add patients"
+            )
+    active = list(range(folds))
+    sizes = [sum(len(unit.patients) for unit in stratum) for stratum in strata]
+    for stratum, quota in zip(strata, quotas_of(sizes, [1 / folds] * folds), strict=True):
+        for fold, dealt in deal_units(stratum, quota, active, seed).items():
+            tested |= {patient: fold for unit in dealt for patient in unit.patients}
+    return [_fold(cohort, strata, tested, fold, seed, validation) for fold in active]
+
+
+def _fold(
+    cohort: Cohort, strata: list[list[Unit]], tested: dict[str, int], fold: int, seed: int, validation: float
+) -> Split:
+    rest = [[unit for unit in stratum if tested[unit.patients[0]] != fold] for stratum in strata]
+    sizes = [sum(len(unit.patients) for unit in stratum) for stratum in rest]
+    part_of = {patient: "test" for patient, its_fold in tested.items() if its_fold == fold}
+    for stratum, quota in zip(rest, quotas_of(sizes, [1 - validation, validation]), strict=True):
+        for index, dealt in deal_units(stratum, quota, [0, 1], seed + fold + 1).items():
+            part_of |= {patient: PARTS[index] for unit in dealt for patient in unit.patients}
+    return Split(tuple(Placement(exam.exam_id, exam.patient_id, part_of[exam.patient_id]) for exam in cohort.exams))

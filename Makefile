@@ -46,7 +46,7 @@ faults: $(READY)
 # the table of docs/fuzzing.md; fails if a single mutant gives anything but a sentence or a plausible volume
 fuzz: export OMP_NUM_THREADS = 1
 fuzz: $(READY)
-	$(BIN)/python benchmarks/fuzz.py --mutants 2000
+	$(BIN)/python benchmarks/fuzz.py --mutants 2000 --seconds 1500
 	$(BIN)/python -m pytest -q tests/formats/test_bombs.py
 
 # the same mutants without samples and companions, as `make test` attacks with fewer of them

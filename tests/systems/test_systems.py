@@ -23,7 +23,9 @@ def test_every_system_offers_what_a_run_asks_of_it(name):
         assert hasattr(recipe, asked), asked
     if system.inputs == "octavo.cohorts.dataset:volume_inputs":
         assert isinstance(recipe, VolumeRecipe)
+        assert recipe.resolved() == recipe
     assert len(recipe.split_fractions) == 3
+    # what looks at a backbone's weights fills in what they say, once
     assert recipe.resolved().resolved() == recipe.resolved()
 
 

@@ -300,8 +300,7 @@ def _pool(jobs: int) -> ProcessPoolExecutor:
 def _settle() -> None:
     """Make a process of the pool work alone, on memory that it keeps.
 
-    Each scan needs as much as the one before. Memory that goes back to the system in between is cleared anew for each,
-    which is a twentieth of all the work.
+    Each scan needs as much as the one before. Memory that goes back to the system in between is cleared anew for each.
     """
     from threadpoolctl import threadpool_limits
 

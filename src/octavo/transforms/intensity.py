@@ -1,5 +1,6 @@
 """Bringing grey values of different scanners to one range."""
 
+import math
 from typing import Literal
 
 import numpy as np
@@ -14,17 +15,31 @@ _MOST_SAMPLES = 2**20
 def percentile_range(volume: Volume, low: float = 0.5, high: float = 99.5) -> tuple[float, float]:
     """The grey values below which `low` and `high` percent of the samples lie.
 
-    Of a large scan every so many samples are looked at, about a million in all: what is asked for are robust limits, and
-    they differ from those of all samples by less than the speckle of a B-scan.
+    Of a large scan every so many lines of samples at one depth of one B-scan are looked at, about a million samples in
+    all: what is asked for are robust limits, and they differ from those of all samples by less than the speckle of a
+    B-scan.
     """
-    stride = -(-volume.values.size // _MOST_SAMPLES)
-    # an odd stride meets every A-scan in turn, and not the same few again and again
-    samples = volume.values.reshape(-1)[:: stride | 1]
+    # whole lines: single samples so far apart cost as much as reading all of them
+    lines = volume.values.reshape(-1, volume.values.shape[-1])
+    samples = lines[:: _stride(-(-volume.values.size // _MOST_SAMPLES), len(lines))].reshape(-1)
     if samples.dtype in (np.uint8, np.uint16):
         below = np.cumsum(count_levels(samples))
         return _percentile(below, low), _percentile(below, high)
     lower, upper = np.percentile(samples, [low, high])
     return float(lower), float(upper)
+
+
+def _stride(least: int, lines: int) -> int:
+    """The smallest stride that shares no factor with the number of lines, or it would meet the same depths again and again.
+
+    Example:
+        >>> _stride(1, 49 * 496), _stride(55, 128 * 885)
+        (1, 61)
+    """
+    stride = least
+    while math.gcd(stride, lines) != 1:
+        stride += 1
+    return stride
 
 
 def count_levels(values: UInt[np.ndarray, "*shape"]) -> Int[np.ndarray, " level"]:

@@ -82,7 +82,7 @@ def run_cell(variant, stage, seed, options):
             CohortChoice(str(options.out / "cohort" / "manifest.csv")),
             run,
             seeds=(seed,),
-            machine=Machine(accelerator="cpu", tensorboard=False),
+            machine=Machine(accelerator="cpu", track="none"),
             prepared=prepared,
             stage_one_of=None if stage == "before" else options.out / "runs" / f"{variant}-before-{seed}",
         )

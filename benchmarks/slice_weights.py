@@ -39,7 +39,7 @@ def main():
         patience=options.epochs,
         split_fractions=(0.6, 0.15, 0.25),
     )
-    machine = Machine(progress="lines", tensorboard=False)
+    machine = Machine(progress="lines", track="none")
     print(
         "| strength of the change | test heads | AUROC (95 %) | sd over seeds | weight on changed slices (95 %) "
         "| their share | entropy |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: |"

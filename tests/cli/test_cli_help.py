@@ -14,7 +14,7 @@ from octavo import cli
 from octavo.cli import COMMANDS, find_command, main, overview
 from octavo.errors import OctavoError
 
-HEAVY = ("torch", "lightning", "scipy", "nibabel", "pydicom", "matplotlib", "PIL", "sklearn", "tensorboard")
+HEAVY = ("torch", "lightning", "scipy", "nibabel", "pydicom", "matplotlib", "PIL", "sklearn", "tensorboard", "mlflow")
 
 PROBE = """
 import json, sys

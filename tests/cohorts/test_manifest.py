@@ -339,8 +339,10 @@ def test_a_cohort_made_in_python_keeps_the_same_rules():
         Cohort((), Path("cohort.csv"))
     with pytest.raises(OctavoError, match="'e1' stands 2 times"):
         Cohort((exam, exam), Path("cohort.csv"))
-    with pytest.raises(OctavoError, match="label is 2"):
-        dataclasses.replace(exam, label=2)
+    with pytest.raises(OctavoError, match="label is -2"):
+        dataclasses.replace(exam, label=-2)
+    with pytest.raises(OctavoError, match="label is 2; wanted 0 to 1, as there are 2 classes"):
+        Cohort((dataclasses.replace(exam, label=2),), Path("cohort.csv"))
     with pytest.raises(OctavoError, match="'dev' is not a part"):
         dataclasses.replace(exam, split="dev")
 

@@ -29,6 +29,10 @@ counts = st.integers(1, 500)
 augmentations = st.builds(Augmentation, shares, shares, shares, st.floats(1, 2), st.booleans(), st.booleans())
 recipes = st.builds(
     AICNet3DRecipe,
+    pretrain=st.sampled_from(("none", "reconstruct")),  # contrast refuses some of what others take
+    pretrain_epochs=counts,
+    pretrain_patience=counts,
+    pretrain_mask=st.floats(0.01, 0.99),
     attention=st.sampled_from(choices("attention")),
     size=st.tuples(counts, counts, counts),
     placement=st.sampled_from([(1, 2), (2, 4), (3, 5)]),

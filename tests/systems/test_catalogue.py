@@ -47,6 +47,12 @@ def test_the_extra_is_what_the_networks_ask_for():
         ("resnet3d", {"epoch": 3}, r"'epoch' is not a setting of resnet3d; .*did you mean 'epochs'\?"),
         ("plain-cnn", {"attention": "epa"}, "attention is 'epa'; wanted 'none', which makes plain-cnn what it is"),
         ("vit3d", {"scale": "published"}, "scale is 'published'; wanted 'small'"),
+        (
+            "hemiretinal-contrast",
+            {"pretrain": "none"},
+            "pretrain is 'none'; wanted 'contrast', which makes hemiretinal-con",
+        ),
+        ("hemiretinal-contrast", {"batch_size": 1}, "batch size is 1; wanted 2 or more, as contrast"),
         ("trivial", {"batch_size": 0}, "batch size, epochs and patience must be at least 1"),
     ],
 )

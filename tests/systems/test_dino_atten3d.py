@@ -29,7 +29,7 @@ from octavo.workflows.phantom_heads import write_heads
 from octavo.workflows.predict import in_scan_order, predict, predict_prepared, write_predictions, write_slice_weights
 from octavo.workflows.train import train
 
-MACHINE = Machine(accelerator="cpu", precision="32-true", progress="lines", tensorboard=False)
+MACHINE = Machine(accelerator="cpu", precision="32-true", progress="lines", track="none")
 RECIPE = DinoAtten3DRecipe(
     slice_axis="ascan",
     slices=0,

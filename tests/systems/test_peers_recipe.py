@@ -50,7 +50,8 @@ def test_training_is_told_as_ai_cnet3d_is_told():
     own, other = recipe_to_json(PeerRecipe()), recipe_to_json(AICNet3DRecipe())
     shared = own.keys() & other.keys()
     assert {name: own[name] for name in shared} == {name: other[name] for name in shared}
-    assert own.keys() - shared == {"architecture", "scale", "l2"}
+    # AI-CNet3D tells two classes apart and no more
+    assert own.keys() - shared == {"architecture", "scale", "l2", "class_names"}
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def choice(manifest):
 def command(manifest, run, *more):
     """The shell's words for a short training in both stages."""
     words = ["train", "ai-cnet3d", "--cohort", str(manifest), "--run", str(run)]
-    words += ["--size", *map(str, SIZE), "--channels", "8", "--heads", "2", "--accelerator", "cpu", "--no-tensorboard"]
+    words += ["--size", *map(str, SIZE), "--channels", "8", "--heads", "2", "--accelerator", "cpu", "--track", "none"]
     return [*words, *map(str, more)]
 
 

@@ -23,7 +23,7 @@ from octavo.training.task import Task
 logging.getLogger("lightning").setLevel(logging.ERROR)
 
 SIZE = (8, 8, 8)
-MACHINE = Machine(accelerator="cpu", precision="32-true", progress="lines", tensorboard=False)
+MACHINE = Machine(accelerator="cpu", precision="32-true", progress="lines", track="none")
 
 
 class PlantedExams(Dataset):
@@ -107,10 +107,12 @@ def validation_batches(exams=None, batch_size=4):
     return DataLoader(exams, batch_size=batch_size, sampler=OwnShare(len(exams)))
 
 
-def train(folder, task, epochs=5, patience=100, monitor="val_loss", train=None, validation=None, machine=MACHINE):
+def train(
+    folder, task, epochs=5, patience=100, monitor="val_loss", train=None, validation=None, machine=MACHINE, mirror=None
+):
     """One stage, or what is left of it."""
     stage = Stage("stage-1", task, epochs, patience, monitor)
-    return fit(stage, train or train_batches(), validation or validation_batches(), Path(folder), machine)
+    return fit(stage, train or train_batches(), validation or validation_batches(), Path(folder), machine, mirror)
 
 
 def epochs_done(folder):

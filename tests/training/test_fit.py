@@ -231,7 +231,7 @@ def test_dropout_differs_from_step_to_step(tmp_path):
 
 
 def test_fewer_validation_exams_than_processes_are_refused(tmp_path):
-    machine = Machine(accelerator="cpu", devices=2, num_nodes=2, strategy="ddp", tensorboard=False)
+    machine = Machine(accelerator="cpu", devices=2, num_nodes=2, strategy="ddp", track="none")
     with pytest.raises(OctavoError, match=r"3 exams.*4 processes"):
         train(tmp_path, SmallTask(), validation=validation_batches(PlantedExams(3)), machine=machine)
     assert not (tmp_path / "metrics.csv").exists()
@@ -271,7 +271,7 @@ def test_an_exit_code_passes_through(tmp_path):
 
 
 def test_tensorboard_logs_lie_beside_the_table(tmp_path):
-    train(tmp_path, SmallTask(), epochs=1, machine=replace(MACHINE, tensorboard=True))
+    train(tmp_path, SmallTask(), epochs=1, machine=replace(MACHINE, track="tensorboard"))
     assert list((tmp_path / "tensorboard").glob("events.out.tfevents.*"))
 
 

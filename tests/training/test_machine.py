@@ -34,4 +34,5 @@ def test_the_help_of_the_logs_reads_well():
         check=True,
         env={**os.environ, "COLUMNS": "200"},
     )
-    assert "TensorBoard logs beside metrics.csv; --no-tensorboard leaves them out." in done.stdout
+    assert "--track {tensorboard,mlflow,none}" in done.stdout
+    assert "Who gets the epochs too: TensorBoard, MLflow, or metrics.csv alone." in done.stdout

@@ -13,7 +13,7 @@ from octavo.training.machine import Machine
 from octavo.workflows.phantom import write_phantoms
 from octavo.workflows.train import train
 
-QUICK = Machine(accelerator="cpu", tensorboard=False)
+QUICK = Machine(accelerator="cpu", track="none")
 SCAN_SHAPE = (16, 32, 16)
 
 

@@ -81,6 +81,6 @@ def test_the_command_prints_text_or_json(capsys):
     assert main(["models", "--size", "16", "16", "16", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert [model["name"] for model in told] == list(MODELS)
-    assert told[0]["settings"] == {"attention": "none"}
+    assert told[0]["settings"] == {"attention": "none", "consistency": "off"}
     assert told[0]["size"] == [16, 16, 16]
     assert main(["models", "--size", "0", "16", "16"]) == 2

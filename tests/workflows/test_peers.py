@@ -17,7 +17,7 @@ from octavo.workflows.models import load_models
 from octavo.workflows.predict import predict
 from octavo.workflows.train import train
 
-QUICK = Machine(accelerator="cpu", tensorboard=False)
+QUICK = Machine(accelerator="cpu", track="none")
 QUICK_MODELS = ("timesformer", "bscan-cnn", "features-logistic", "trivial")
 """What trains in seconds; that the others do is seen in the contract of recipes."""
 
@@ -92,7 +92,7 @@ def test_a_map_is_drawn_where_there_is_one_and_refused_in_one_line_where_not(run
 
 def test_the_command_trains_and_goes_on(study, tmp_path, capsys):
     words = ["train", "peer", "--cohort", str(study.manifest), "--run", str(tmp_path / "run"), "--architecture"]
-    rest = ["--size", "16", "32", "16", "--balance", "none", "--no-tensorboard"]
+    rest = ["--size", "16", "32", "16", "--balance", "none", "--track", "none"]
     assert main([*words, "trivial", *rest, "--seeds", "1", "2"]) == 0
     assert "trained seeds 1, 2; octavo evaluate" in capsys.readouterr().out
     assert main([*words, "bscan-cnn", *rest]) == 2

@@ -72,7 +72,7 @@ def test_a_model_learns_from_real_volumes_the_same_way(tmp_path, capsys):
     manifest.write_text("\n".join(["exam_id,patient_id,path,laterality,label", *rows]) + "\n", encoding="utf-8")
     words = ["train", "ai-cnet3d", "--cohort", manifest, "--run", run, "--axes", "depth,ascan,bscan", "--key", "data"]
     words += ["--size", "16", "24", "16", "--channels", "8", "--epochs", "1", "--consistency-epochs", "1"]
-    words += ["--split-fractions", "0.5", "0.25", "0.25", "--accelerator", "cpu", "--no-tensorboard"]
+    words += ["--split-fractions", "0.5", "0.25", "0.25", "--accelerator", "cpu", "--track", "none"]
     assert main([str(word) for word in words]) == 0
     assert main(["evaluate", str(run)]) == 0
     told = capsys.readouterr().out

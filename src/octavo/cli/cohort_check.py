@@ -17,6 +17,10 @@ class CohortCheck:
     """The CSV file."""
     positive: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
     """The name of the class that becomes 1, where labels are names."""
+    negative: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    """The name of the class that becomes 0 beside --positive; exams of any other are left out."""
+    classes: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME [NAME ...]")] = ()
+    """The names of three or more classes, in order; the last is the gravest."""
     each_row_its_own_patient: bool = False
     """Declare that no two rows share a patient."""
     axes: Annotated[str | None, tyro.conf.arg(metavar="A,B,C")] = None
@@ -37,6 +41,8 @@ class CohortCheck:
         check = check_manifest(
             self.manifest,
             positive=self.positive,
+            negative=self.negative,
+            classes=self.classes,
             each_row_its_own_patient=self.each_row_its_own_patient,
             axes=self.axes,
             key=self.key,

@@ -29,8 +29,14 @@ class CohortPack:
     """Of a voxel."""
     jobs: int | None = None
     """How many processes read at once; by default one for each core."""
+    ray: str | None = None
+    """Read on the machines of a Ray cluster, such as 10.0.0.1:6379, which share the folders; local is this machine."""
     positive: str | None = None
     """The label that counts as positive, where labels are names."""
+    negative: str | None = None
+    """The label that counts as negative beside --positive; exams of any other label are left out."""
+    classes: tuple[str, ...] = ()
+    """The labels of three or more classes, in order; the last is the gravest."""
     each_row_its_own_patient: bool = False
     """Declare that no two rows show the same patient."""
     axes: str | None = None
@@ -43,6 +49,8 @@ class CohortPack:
         choice = CohortChoice(
             self.manifest,
             positive=self.positive,
+            negative=self.negative,
+            classes=self.classes,
             each_row_its_own_patient=self.each_row_its_own_patient,
             axes=self.axes,
             key=self.key,
@@ -51,7 +59,7 @@ class CohortPack:
             size=self.size, intensity=self.intensity, bits=self.bits, hemiretinas=False, both_ends=False
         )
         with _bar() as progress:
-            packed = pack_cohort(choice, self.store, preparation, jobs=self.jobs, progress=progress)
+            packed = pack_cohort(choice, self.store, preparation, jobs=self.jobs, ray=self.ray, progress=progress)
         print(packed.describe())
         return int(bool(packed.failed))
 

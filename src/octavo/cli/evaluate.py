@@ -7,6 +7,10 @@ from typing import Annotated, Any
 
 import tyro
 
+OF_TWO_CLASSES = ("auroc", "accuracy", "sensitivity", "specificity", "f1", "auprc", "brier", "calibration_error")
+OF_SEVERAL_CLASSES = ("macro_auroc", "accuracy", "balanced_accuracy", "macro_f1", "brier", "log_loss")
+"""The measures that are printed, in order."""
+
 
 @dataclass(frozen=True)
 class Evaluate:
@@ -37,8 +41,11 @@ class Evaluate:
 
 def describe(evaluation: Mapping[str, Any]) -> str:
     """The headline measures with their intervals, one a line."""
-    lines = [f"{evaluation['exams']} exams of {evaluation['patients']} patients, {evaluation['positives']} positive"]
-    for name in ("auroc", "accuracy", "sensitivity", "specificity", "f1", "auprc", "brier", "calibration_error"):
+    names = [evaluation[f"name_of_{number}"] for number in range(evaluation.get("classes", 0))]
+    counted = [f"{evaluation[f'exams_of_{number}']} {name}" for number, name in enumerate(names)]
+    of_which = ", ".join(counted) or f"{evaluation['positives']} positive"
+    lines = [f"{evaluation['exams']} exams of {evaluation['patients']} patients, {of_which}"]
+    for name in OF_SEVERAL_CLASSES if names else OF_TWO_CLASSES:
         value, low, high = (evaluation.get(key) for key in (name, f"{name}_ci_low", f"{name}_ci_high"))
         if value is None:
             lines.append(f"  {name:<20} not defined: {evaluation.get(f'{name}_undefined', '')}")
@@ -48,6 +55,9 @@ def describe(evaluation: Mapping[str, Any]) -> str:
         seeds = "" if spread is None else f"; seeds {evaluation[f'{name}_mean']:.3f} +- {spread:.3f}"
         note = evaluation.get(f"{name}_ci_note")
         lines.append(f"  {name:<20} {value:.3f} ({interval}{seeds})" + (f"; {note}" if note else ""))
+    for row, own in enumerate(names):
+        called = ", ".join(f"{evaluation[f'confusion_{row}_as_{column}']} {name}" for column, name in enumerate(names))
+        lines.append(f"  of {own}, called: {called}")
     if evaluation.get("caution"):
         lines.append(str(evaluation["caution"]))
     return "\n".join(lines)

@@ -31,6 +31,8 @@ class Explain(ScanOptions):
     """A new or empty folder."""
     positive: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
     """The label that counts as positive, where a manifest's labels are names."""
+    negative: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    """The label that counts as negative beside --positive; exams of any other are left out."""
     by: tuple[str, ...] = ("care", "grad-cam")
     """Which maps."""
     target: Literal["predicted", "positive", "negative"] = "predicted"
@@ -43,16 +45,19 @@ class Explain(ScanOptions):
         if self.out.exists() and (not self.out.is_dir() or any(self.out.iterdir())):
             raise OctavoError(f"{self.out}: is there already and not empty; choose a new or empty folder")
         from octavo.cohorts.scans import exams_of
+        from octavo.training.recipe import classes_of
 
-        exams, failed = exams_of(self.scans, self.said(), self.positive)
+        classes = classes_of(self.folder, self.positive, self.negative)
+        exams, failed = exams_of(self.scans, self.said(), self.positive, negative=self.negative, classes=classes)
         from octavo.attribution import find_explainer, require_explained_by
         from octavo.cohorts.reference import OUTSIDE, is_caution
-        from octavo.workflows.explain import explain_exam, write_explanations
+        from octavo.workflows.explain import explain_exam, require_two_classes, write_explanations
         from octavo.workflows.models import load_models
 
         for name in self.by:
             find_explainer(name)
         model = load_models(self.folder, self.seed)[0]
+        require_two_classes(model)
         require_explained_by(model.network, self.by)
 
         def explained() -> "Iterator[Explanation]":

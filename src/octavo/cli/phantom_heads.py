@@ -27,6 +27,8 @@ class PhantomHeads:
     """Share of changed heads."""
     strength: float = 0.6
     """How much darker the changed patch is, from 0 to 1."""
+    stages: bool = False
+    """Change half of the changed heads half as strongly; their label is MCI, which makes three classes."""
 
     def run(self) -> int:
         """Make them, and say what was made."""
@@ -39,6 +41,7 @@ class PhantomHeads:
             shape=self.shape,
             prevalence=self.prevalence,
             strength=self.strength,
+            stages=self.stages,
         )
         print(written.describe())
         return 0

@@ -30,28 +30,40 @@ class Predict(ScanOptions):
     """Only the model of that seed; by default the mean over all."""
     positive: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
     """The label that counts as positive, where a manifest's labels are names."""
+    negative: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    """The label that counts as negative beside --positive; exams of any other are left out."""
+    prepared: Path | None = None
+    """Where prepared scans are kept; by default nowhere once the answers are there."""
+    ray: str | None = None
+    """Answer on the machines of a Ray cluster, such as 10.0.0.1:6379, which share run, scans and --prepared."""
     overwrite: bool = False
     """Replace an older file of answers."""
 
     def run(self) -> int:
         """Predict, write, and list what could not be used."""
         from octavo.cohorts.scans import exams_of
+        from octavo.training.recipe import classes_of
 
+        if self.ray not in {None, "local"} and self.prepared is None:
+            raise OctavoError(
+                "--ray was given and --prepared was not; wanted a folder that all machines share; name one"
+            )
         if self.out.exists() and not self.overwrite:
             raise OctavoError(f"{self.out}: is there already; choose another --out, or pass --overwrite")
-        exams, refused = exams_of(self.scans, self.said(), self.positive)
+        classes = classes_of(self.folder, self.positive, self.negative)
+        exams, refused = exams_of(self.scans, self.said(), self.positive, negative=self.negative, classes=classes)
         from octavo.cohorts.reference import OUTSIDE, PHANTOMS, UNTRAINED
-        from octavo.workflows.predict import Prediction, predict, write_predictions, write_slice_weights
+        from octavo.workflows.predict import predict, predict_on_ray, unanswered, write_predictions, write_slice_weights
 
-        with tempfile.TemporaryDirectory(prefix="octavo-") as prepared:
-            predictions, failed = predict(self.folder, exams, Path(prepared), seed=self.seed)
+        with tempfile.TemporaryDirectory(prefix="octavo-") as passing:
+            prepared = self.prepared or Path(passing)
+            if self.ray is None:
+                predictions, failed = predict(self.folder, exams, prepared, seed=self.seed)
+            else:
+                predictions, failed = predict_on_ray(self.folder, exams, prepared, self.ray, seed=self.seed)
         failed = [*refused, *failed]
         if len(failed) < len(exams) + len(refused):
-            threshold, model = predictions[0].threshold, predictions[0].model
-            unread = [
-                Prediction(exam, exam.laterality.value, None, (), threshold, model, (f"not predicted: {reason}",))
-                for exam, reason in refused
-            ]
+            unread = [unanswered(exam, reason, predictions[0]) for exam, reason in refused]
             write_predictions(self.out, [*predictions, *unread])
             drawn = write_slice_weights(self.out, predictions)
             print(

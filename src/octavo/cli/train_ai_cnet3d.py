@@ -15,6 +15,8 @@ from octavo.training.machine import Machine
 class TrainAICNet3D:
     """Train AI-CNet3D in two stages: classification, then the agreement of CARE with Grad-CAM.
 
+    With --pretrain a stage comes before them that needs no labels and reads all exams of the training part.
+
     The run's folder gets the recipe, the split, and a folder per seed with the model and everything that led to it. The
     same command goes on with an unfinished run. The test part is not touched: `octavo evaluate RUN` measures on it.
     """
@@ -27,7 +29,7 @@ class TrainAICNet3D:
     prepared: Path | None = None
     """Where prepared scans are kept, so that several runs can share them; by default in the run."""
     stage_one_of: Path | None = None
-    """Another run with the same first stage, which is taken over instead of trained again."""
+    """Another run with the same first stage, which is taken over instead of trained again, and what came before it."""
     recipe: AICNet3DRecipe = field(default_factory=AICNet3DRecipe)
     machine: Machine = field(default_factory=Machine)
 

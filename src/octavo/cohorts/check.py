@@ -31,7 +31,7 @@ FAULTS: dict[str, str] = {
     "spacing-implausible": "a spacing below a micrometre, or above 1 mm of an eye and 10 mm of anything else",
     "constant": "every voxel has the same value",
     "unsuitable": "not a raster of several B-scans, so not a block of tissue",
-    "one-class-empty": "no exam of one of the two classes, in the cohort or in a part of its split",
+    "one-class-empty": "no exam of one of the classes, in the cohort or in a part of its split",
     "mask": "the truth mask cannot be read or has another shape than its scan",
 }
 """What must be put right, or tolerated by name, before training."""
@@ -269,7 +269,8 @@ def _duplicates(cohort: Cohort, scans: Sequence[CheckedScan]) -> list[Finding]:
         parts = sorted({exam.split for exam in exams if exam.split})
         whose = f"of patient {patients[0]!r}" if len(patients) == 1 else f"under {len(patients)} patients"
         across = f", in {' and '.join(parts)}" if len(parts) > 1 else ""
-        classes = ", with both labels" if len({exam.label for exam in exams}) > 1 else ""
+        both = "both" if cohort.class_count == 2 else "several"
+        classes = f", with {both} labels" if len({exam.label for exam in exams}) > 1 else ""
         eyes = ", as both eyes" if {Laterality.OD, Laterality.OS} <= {exam.laterality for exam in exams} else ""
         findings.append(Finding("duplicate", f"one scan {len(group)} times {whose}{across}{classes}{eyes}", group))
     return findings
@@ -285,9 +286,9 @@ def _of_manifest(cohort: Cohort) -> list[Finding]:
     places = {"the cohort": labelled}
     places |= {part: [exam for exam in labelled if exam.split == part] for part in PARTS}
     for place, exams in places.items():
-        missing = {0, 1} - {exam.label for exam in exams}
+        missing = set(range(cohort.class_count)) - {exam.label for exam in exams}
         if exams and missing:
-            which = " or ".join(str(label) for label in sorted(missing))
+            which = " or ".join(cohort.classes[label] if cohort.classes else str(label) for label in sorted(missing))
             findings.append(Finding("one-class-empty", f"{place}: no exam with label {which}"))
     folded: dict[str, list[str]] = {}
     for patient in cohort.patients:

@@ -24,6 +24,10 @@ class PreparedSource(Protocol):
         """The prepared exams, and those that could not be prepared with the reason."""
 
 
+_SAID_WHEN_PACKED = ("positive", "negative", "classes", "axes", "key")
+"""What decides which exams a packed cohort has, or how they were read."""
+
+
 @dataclass(frozen=True)
 class CohortChoice:
     """Which exams, and how the manifest is read."""
@@ -35,6 +39,10 @@ class CohortChoice:
     """A split to use, as `octavo cohort split` writes it; by default the manifest's own, or a new one."""
     positive: str | None = None
     """The label that counts as positive, where labels are names."""
+    negative: str | None = None
+    """The label that counts as negative beside --positive; exams of any other label are left out."""
+    classes: tuple[str, ...] = ()
+    """The labels of three or more classes, in order, such as NL MCI AD: the last is the gravest."""
     each_row_its_own_patient: bool = False
     """Declare that no two rows show the same patient; only then may the patient column be missing."""
     axes: str | None = None
@@ -57,11 +65,13 @@ class CohortChoice:
             return read_manifest(
                 self.cohort,
                 positive=self.positive,
+                negative=self.negative,
+                classes=self.classes,
                 each_row_its_own_patient=self.each_row_its_own_patient,
                 axes=self.axes,
                 key=self.key,
             )
-        said = [name for name in ("positive", "axes", "key") if getattr(self, name) is not None]
+        said = [name for name in _SAID_WHEN_PACKED if getattr(self, name) not in (None, ())]
         if said:
             raise OctavoError(
                 f"{self.cohort}: is packed, and --{said[0]} was given; wanted it when the cohort was packed; drop it, or "

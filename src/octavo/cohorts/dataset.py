@@ -1,6 +1,6 @@
 """Prepared exams as batches: order, balance and variation are functions of seed, epoch and exam alone."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Sized
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -94,7 +94,7 @@ class EpochOrder(Sampler[list[tuple[int, int]]]):
         counts = np.bincount(self.labels, minlength=2)
         if balance in {"undersample", "weighted-sampling"} and counts.min() == 0:
             raise OctavoError(
-                f"class {int(counts.argmin())} is empty in the training part; wanted both to balance them"
+                f"class {int(counts.argmin())} is empty in the training part; wanted {_all(counts)} to balance them"
             )
         self.kept = (
             self._undersampled(counts, balance_seed) if balance == "undersample" else np.arange(len(self.labels))
@@ -130,12 +130,13 @@ class EpochOrder(Sampler[list[tuple[int, int]]]):
 
     def _undersampled(self, counts: np.ndarray, seed: int) -> np.ndarray:
         rng = np.random.Generator(np.random.Philox(np.random.SeedSequence((seed, 2**31))))
-        kept = [rng.permutation(np.flatnonzero(self.labels == label))[: counts.min()] for label in (0, 1)]
+        classes = range(len(counts))
+        kept = [rng.permutation(np.flatnonzero(self.labels == label))[: counts.min()] for label in classes]
         return np.sort(np.concatenate(kept))
 
 
 def class_weights(labels: Sequence[int]) -> Float[torch.Tensor, " classes"]:
-    """Weights that make both classes count the same in a mean over exams.
+    """Weights that make all classes count the same in a mean over exams.
 
     Raises:
         OctavoError: If one class is missing.
@@ -146,8 +147,14 @@ def class_weights(labels: Sequence[int]) -> Float[torch.Tensor, " classes"]:
     """
     counts = torch.bincount(torch.as_tensor(list(labels)), minlength=2)
     if int(counts.min()) == 0:
-        raise OctavoError(f"class {int(counts.argmin())} is empty in the training part; wanted both to weigh them")
+        raise OctavoError(
+            f"class {int(counts.argmin())} is empty in the training part; wanted {_all(counts)} to weigh them"
+        )
     return counts.sum() / (len(counts) * counts.float())
+
+
+def _all(counts: Sized) -> str:
+    return "both" if len(counts) == 2 else "all"
 
 
 @runtime_checkable

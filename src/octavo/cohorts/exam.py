@@ -32,7 +32,8 @@ class Exam:
         path: Where the scan is; `FILE#2` names the second scan of a file.
         laterality: Which eye, as far as the manifest says.
         laterality_wins: That eye holds even where the file says the other one.
-        label: 1 for the class that is looked for, 0 for the other, None where the cohort has no labels.
+        label: 1 for the class that is looked for, 0 for the other, None where the cohort has no labels. Of more than two
+            classes the place of its own among them, counted from 0.
         split: The part the exam belongs to, one of `PARTS`, where the cohort is divided.
         covariates: Every other column of the row, as written.
         axes: The order of the axes in an array file, such as `depth,bscan,ascan`.
@@ -67,7 +68,8 @@ class Exam:
     said_of_all: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        if self.label not in {None, 0, 1}:
+        is_class = isinstance(self.label, int | np.integer) and self.label >= 0
+        if self.label not in {None, 0, 1} and not is_class:
             raise OctavoError(f"exam {self.exam_id!r}: label is {self.label!r}; wanted 0, 1 or none")
         if self.split is not None and self.split not in PARTS:
             raise OctavoError(f"exam {self.exam_id!r}: {unknown_name('a part of a split', self.split, PARTS)}")

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from octavo.cohorts.exam import PARTS
 from octavo.cohorts.manifest import Cohort
-from octavo.cohorts.splits import Placement, Split, Unit, deal_units, quotas_of, units_of
+from octavo.cohorts.splits import Placement, Split, Stratum, deal_units, quotas_of, strata_of, units_of
 from octavo.errors import OctavoError
 
 VALIDATION_SHARE = 0.15
@@ -21,8 +21,8 @@ def split_folds(
 ) -> list[Split]:
     """One split for each fold; the test parts of all folds are the cohort, each patient once.
 
-    Positive patients (any eye is positive) and the others are dealt separately. Patients who share a file or a scan stay
-    together.
+    Positive patients (any eye is positive) and the others are dealt separately, and of more than two classes each; a
+    patient is of the last that any exam has. Patients who share a file or a scan stay together.
 
     Args:
         cohort: The exams, all of them labelled.
@@ -46,29 +46,29 @@ def split_folds(
         raise OctavoError(f"folds is {folds}; wanted at least 2, or none for a single division")
     units = units_of(cohort, together)
     tested: dict[str, int] = {}
-    strata = [[unit for unit in units if unit.positive is positive] for positive in (True, False)]
-    for stratum, who in zip(strata, ("label 1 in any eye", "label 0 in every eye"), strict=True):
-        if len(stratum) < max(folds, 3):
+    strata = strata_of(cohort, units)
+    for who, members in strata:
+        if len(members) < max(folds, 3):
             raise OctavoError(
-                f"{cohort.path.name}: {len(stratum)} patients with {who} (those who share a scan count once) for {folds} "
+                f"{cohort.path.name}: {len(members)} patients with {who} (those who share a scan count once) for {folds} "
                 f"folds; wanted at least {max(folds, 3)}, so that each fold has one to test, one to choose by and one to "
                 "learn from; take fewer folds, or add patients"
             )
     active = list(range(folds))
-    sizes = [sum(len(unit.patients) for unit in stratum) for stratum in strata]
-    for stratum, quota in zip(strata, quotas_of(sizes, [1 / folds] * folds), strict=True):
-        for fold, dealt in deal_units(stratum, quota, active, seed).items():
+    quotas = quotas_of([one.size for one in strata], [1 / folds] * folds)
+    for stratum, quota in zip(strata, quotas, strict=True):
+        for fold, dealt in deal_units(stratum.units, quota, active, seed).items():
             tested |= {patient: fold for unit in dealt for patient in unit.patients}
     return [_fold(cohort, strata, tested, fold, seed, validation) for fold in active]
 
 
 def _fold(
-    cohort: Cohort, strata: list[list[Unit]], tested: dict[str, int], fold: int, seed: int, validation: float
+    cohort: Cohort, strata: list[Stratum], tested: dict[str, int], fold: int, seed: int, validation: float
 ) -> Split:
-    rest = [[unit for unit in stratum if tested[unit.patients[0]] != fold] for stratum in strata]
-    sizes = [sum(len(unit.patients) for unit in stratum) for stratum in rest]
+    rest = [one._replace(units=[unit for unit in one.units if tested[unit.patients[0]] != fold]) for one in strata]
     part_of = {patient: "test" for patient, its_fold in tested.items() if its_fold == fold}
-    for stratum, quota in zip(rest, quotas_of(sizes, [1 - validation, validation]), strict=True):
-        for index, dealt in deal_units(stratum, quota, [0, 1], seed + fold + 1).items():
+    quotas = quotas_of([one.size for one in rest], [1 - validation, validation])
+    for stratum, quota in zip(rest, quotas, strict=True):
+        for index, dealt in deal_units(stratum.units, quota, [0, 1], seed + fold + 1).items():
             part_of |= {patient: PARTS[index] for unit in dealt for patient in unit.patients}
     return Split(tuple(Placement(exam.exam_id, exam.patient_id, part_of[exam.patient_id]) for exam in cohort.exams))

@@ -6,11 +6,12 @@ the wrong class, eye or patient is refused with the file, the line and the colum
 
 import hashlib
 import json
+import logging
 import os
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,6 +19,7 @@ import numpy as np
 from jaxtyping import Int
 
 from octavo.cohorts.exam import PARTS, Exam
+from octavo.cohorts.labels import Labelling, LabelNames
 from octavo.cohorts.table import NOWHERE, Cell, Table, read_table, write_table
 from octavo.errors import OctavoError, unknown_name
 from octavo.volume import Laterality, Region, ScanPattern, SlowAxis
@@ -33,6 +35,8 @@ OPTIONAL = ("split", "axes", "key", *SPACING, "slow_axis", "region", "pattern", 
 
 Kind = TypeVar("Kind", SlowAxis, Region, ScanPattern)
 
+_log = logging.getLogger("octavo.cohorts")
+
 
 @dataclass(frozen=True)
 class Cohort:
@@ -42,14 +46,18 @@ class Cohort:
         exams: The exams, in the order of the file.
         path: The manifest they come from; paths are relative to its folder.
         each_row_its_own_patient: Whether the user declared that no two rows share a patient.
+        classes: The names of the classes in the order of their labels, where there are more than two; else empty.
+        left_out: How many exams of the manifest are of neither class of a pair, by the name of their label.
 
     Raises:
-        OctavoError: If there is no exam, or two have the same name.
+        OctavoError: If there is no exam, two have the same name, or a label is of no class.
     """
 
     exams: tuple[Exam, ...]
     path: Path
     each_row_its_own_patient: bool = False
+    classes: tuple[str, ...] = ()
+    left_out: Mapping[str, int] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if not self.exams:
@@ -57,6 +65,17 @@ class Cohort:
         (name, times), *_ = Counter(exam.exam_id for exam in self.exams).most_common(1)
         if times > 1:
             raise OctavoError(f"{self.path.name}: exam_id {name!r} stands {times} times; wanted each exam once")
+        for exam in self.exams:
+            if exam.label is not None and exam.label >= self.class_count:
+                raise OctavoError(
+                    f"{self.path.name}: exam {exam.exam_id!r}: label is {exam.label}; wanted 0 to {self.class_count - 1}, "
+                    f"as there are {self.class_count} classes"
+                )
+
+    @property
+    def class_count(self) -> int:
+        """How many classes the labels tell apart."""
+        return len(self.classes) or 2
 
     @property
     def patients(self) -> tuple[str, ...]:
@@ -85,7 +104,9 @@ class Cohort:
         folder = self.path.absolute().parent
         exams = sorted(self.exams, key=lambda exam: exam.exam_id)
         rows = [_canonical(exam, folder) for exam in exams]
-        return hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()
+        # 0 and 1 mean what they always mean; what further numbers mean is part of what the manifest says
+        told: object = [*rows, list(self.classes)] if self.classes else rows
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
     def part(self, name: str) -> "Cohort":
         """The exams of one part of the split.
@@ -100,13 +121,15 @@ class Cohort:
             raise OctavoError(
                 f"{self.path.name}: no exam belongs to {name}; divide the cohort with octavo cohort split"
             )
-        return Cohort(exams, self.path, self.each_row_its_own_patient)
+        return replace(self, exams=exams)
 
 
 def read_manifest(
     path: Path | str,
     *,
     positive: str | None = None,
+    negative: str | None = None,
+    classes: Sequence[str] = (),
     each_row_its_own_patient: bool = False,
     axes: str | None = None,
     key: str | None = None,
@@ -122,10 +145,12 @@ def read_manifest(
     Args:
         path: The CSV file.
         positive: The name of the class that becomes 1, where labels are names; there must be exactly two.
+        negative: The name of the class that becomes 0; exams of any further one are left out, which is logged.
+        classes: The names of three or more classes, which become 0, 1, 2 in this order.
         each_row_its_own_patient: Declare that no two rows share a patient; rows may then be without one.
         axes: The order of axes for rows that do not say; files that state their own, or have none, ignore it.
         key: The name of the array for rows that do not say; files that hold one array ignore it.
-        require_labels: Whether every exam must have a label, and both classes be there; prediction needs neither.
+        require_labels: Whether every exam must have a label, and every class be there; prediction needs neither.
         require_patients: Whether every exam must have a patient, or the declaration; prediction needs none.
         allow_straddling: Let a patient stand in two parts, for a check that lists them.
 
@@ -133,13 +158,14 @@ def read_manifest(
         OctavoError: If anything is missing, misspelt or contradictory; the message names line and column.
     """
     path = Path(path)
+    names = LabelNames(positive, negative, tuple(classes))
     spared = {"patient_id"} if each_row_its_own_patient or not require_patients else set()
     spared |= set() if require_labels else {"label"}
     table = read_table(path, [name for name in REQUIRED if name not in spared], [*REQUIRED, *OPTIONAL])
     if not table.rows:
         raise OctavoError(f"{path.name}: holds a header and no exams; wanted at least one row below it")
     _refuse_repeated(table)
-    classes = _classes(table, positive, both=require_labels)
+    labelling = names.apply(table, every_class=require_labels)
     patients = _patients(table, each_row_its_own_patient, require_patients)
     _refuse_half_divided(table)
     exams = []
@@ -147,8 +173,10 @@ def read_manifest(
         label = cells.get("label", NOWHERE)
         if not label.text and require_labels:
             raise label.refused("is empty; wanted a label for every exam")
-        exams.append(_exam(path, cells, patient, classes.get(label.text), axes, key))
-    cohort = Cohort(tuple(exams), path, each_row_its_own_patient)
+        if label.text not in labelling.left_out:
+            exams.append(_exam(path, cells, patient, labelling.number_of.get(label.text), axes, key))
+    _tell_left_out(path, names, labelling)
+    cohort = Cohort(tuple(exams), path, each_row_its_own_patient, names.classes, labelling.left_out)
     straddling = patients_in_two_parts((exam.patient_id, exam.split) for exam in exams)
     if straddling and not allow_straddling:
         patient, parts = next(iter(straddling.items()))
@@ -185,24 +213,10 @@ def write_manifest(rows: Sequence[Mapping[str, str]], path: Path, *, overwrite: 
     write_table(path, [*known, *covariates], rows, overwrite=overwrite)
 
 
-def _classes(table: Table, positive: str | None, both: bool) -> dict[str, int]:
-    """What each spelling of a label stands for; where not both classes are needed, one name may stand alone."""
-    labels = [cells["label"] for cells in table.rows if "label" in cells and cells["label"].text]
-    names = sorted({label.text for label in labels})
-    listed = ", ".join(repr(name) for name in names[:10]) + (", ..." if len(names) > 10 else "")
-    if positive is None:
-        for label in labels:
-            if label.text not in {"0", "1"}:
-                cure = f"pass --positive NAME (the names are {listed})" if len(names) == 2 else "correct it"
-                raise label.refused(f"is {label.text!r}; wanted 0 or 1; {cure}")
-        return {"0": 0, "1": 1}
-    alone = len(names) == 1 and not both
-    if labels and not alone and (len(names) != 2 or positive not in names):
-        raise OctavoError(
-            f"{table.path.name}, column 'label': {len(names)} names ({listed}); wanted exactly two, one of them "
-            f"{positive!r} as --positive says"
-        )
-    return {name: int(name == positive) for name in names}
+def _tell_left_out(path: Path, names: LabelNames, labelling: Labelling) -> None:
+    if labelling.left_out:
+        counted = ", ".join(f"{count} of {name}" for name, count in labelling.left_out.items())
+        _log.info("%s: exams left out by %s: %s", path.name, names.said, counted)
 
 
 def _patients(table: Table, each_row_its_own: bool, required: bool) -> list[str]:

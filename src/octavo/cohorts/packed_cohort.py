@@ -108,6 +108,7 @@ def write_packed_cohort(
             "exams": [_row(exam, cohort.path.absolute().parent) for exam in cohort.exams],
             "packed": facts,
             "failed": {exam.exam_id: reason for exam, reason in failed},
+            **({"classes": list(cohort.classes)} if cohort.classes else {}),
         }
     )
     store.write_cohort(content)
@@ -126,7 +127,12 @@ def read_packed_cohort(address: str) -> PackedCohort:
         exams = tuple(_exam(row, manifest.parent) for row in content["exams"])
         packed = PackedCohort(
             store=store,
-            cohort=Cohort(exams, manifest, bool(content["each_row_its_own_patient"])),
+            cohort=Cohort(
+                exams,
+                manifest,
+                bool(content["each_row_its_own_patient"]),
+                tuple(str(name) for name in content.get("classes", ())),
+            ),
             packed=dict(content["packed"]),
             failed={str(name): str(reason) for name, reason in content["failed"].items()},
             of_voxels=dict(content["of_voxels"]),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from octavo.cohorts.choice import PreparedSource
+from octavo.cohorts.exam import PARTS
 from octavo.cohorts.manifest import Cohort
 from octavo.cohorts.prepared import PreparedExam
 from octavo.cohorts.splits import Split, apply_split, split_of, split_patients
@@ -21,6 +22,8 @@ class Parts:
     validation: list[PreparedExam]
     test: list[PreparedExam]
     split: Split
+    classes: tuple[str, ...] = ()
+    """The names of the classes, where there are more than two."""
 
     @property
     def voxels_hash(self) -> str:
@@ -29,14 +32,33 @@ class Parts:
         return hashlib.sha256("\n".join(content).encode()).hexdigest()
 
     def prevalences(self) -> dict[str, dict[str, float | int]]:
-        """Exams, positives and prevalence of each part."""
+        """Exams, positives and prevalence of each part; of more than two classes, exams and those of each class."""
         counted: dict[str, dict[str, float | int]] = {}
-        for name in ("train", "validation", "test"):
+        for name in PARTS:
             labels = [prepared.exam.label for prepared in getattr(self, name)]
+            if self.classes:
+                of_classes = {f"exams_of_{label}": labels.count(label) for label in range(len(self.classes))}
+                counted[name] = {"exams": len(labels), **of_classes}
+                continue
             positives = sum(label == 1 for label in labels)
             share = positives / len(labels) if labels else 0.0
             counted[name] = {"exams": len(labels), "positives": positives, "prevalence": share}
         return counted
+
+    def require_every_class(self) -> None:
+        """Refuse to learn from or choose by exams that lack one of more than two classes.
+
+        Raises:
+            OctavoError: Naming the class and the part.
+        """
+        for part in ("train", "validation"):
+            labels = {prepared.exam.label for prepared in getattr(self, part)}
+            for label, name in enumerate(self.classes):
+                if label not in labels:
+                    raise OctavoError(
+                        f"the {part} part has no exam of class {name!r}; wanted some of each of {', '.join(self.classes)}; "
+                        "divide the cohort again, or leave the class out of --classes and its exams out of the manifest"
+                    )
 
 
 def divide(
@@ -73,7 +95,7 @@ def divide(
     if split is None and all(exam.split is not None for exam in cohort.exams):
         split = split_of(cohort)
     if split is None:
-        split = split_patients(cohort, fractions, seed=seed, together=_equal_scans(prepared))
+        split = split_patients(cohort, fractions, seed=seed, together=equal_scans(prepared))
     part_of = {exam.exam_id: exam.split for exam in apply_split(cohort, split).exams}
     _refuse_shared_scans(prepared, part_of)
     by_part: dict[str | None, list[PreparedExam]] = {}
@@ -85,25 +107,28 @@ def divide(
             raise OctavoError(
                 f"{cohort.path.name}: the {name} part is empty; wanted exams in it; give it a larger fraction"
             )
-    return Parts(by_part["train"], by_part["validation"], by_part.get("test", []), split)
+    return Parts(by_part["train"], by_part["validation"], by_part.get("test", []), split, cohort.classes)
 
 
 def undersample_cohort(cohort: Cohort, seed: int) -> Cohort:
-    """Keep a random, seeded part of the larger class of a whole cohort, as the published protocol does before its split.
+    """Keep a random, seeded part of the larger classes of a whole cohort, as the published protocol does before its split.
 
     Raises:
         OctavoError: If one class is empty.
     """
     labels = cohort.labels
-    counts = np.bincount(labels, minlength=2)
+    counts = np.bincount(labels, minlength=cohort.class_count)
     if counts.min() == 0:
-        raise OctavoError(f"{cohort.path.name}: class {int(counts.argmin())} is empty; wanted both")
+        wanted = "all" if cohort.classes else "both"
+        raise OctavoError(f"{cohort.path.name}: class {int(counts.argmin())} is empty; wanted {wanted}")
     rng = np.random.default_rng(np.random.SeedSequence((seed, 17)))
-    kept = np.concatenate([rng.permutation(np.flatnonzero(labels == label))[: counts.min()] for label in (0, 1)])
+    classes = range(cohort.class_count)
+    kept = np.concatenate([rng.permutation(np.flatnonzero(labels == label))[: counts.min()] for label in classes])
     return replace(cohort, exams=tuple(cohort.exams[index] for index in np.sort(kept)))
 
 
-def _equal_scans(prepared: Sequence[PreparedExam]) -> list[list[str]]:
+def equal_scans(prepared: Sequence[PreparedExam]) -> list[list[str]]:
+    """Groups of exams, by name, whose scans hold the same voxels."""
     groups: dict[str, list[str]] = {}
     for one in prepared:
         groups.setdefault(one.content, []).append(one.exam.exam_id)
@@ -111,7 +136,7 @@ def _equal_scans(prepared: Sequence[PreparedExam]) -> list[list[str]]:
 
 
 def _refuse_shared_scans(prepared: Sequence[PreparedExam], part_of: dict[str, str | None]) -> None:
-    for group in _equal_scans(prepared):
+    for group in equal_scans(prepared):
         parts = sorted({str(part_of[exam_id]) for exam_id in group})
         if len(parts) > 1:
             raise OctavoError(

@@ -36,7 +36,6 @@ from octavo.formats import files_read_for
 from octavo.formats.geometry_text import geometry_from_text, geometry_to_text
 from octavo.volume import Volume
 
-
 _EDITION = 2
 """Raised whenever the same scan comes to be prepared or fingerprinted otherwise than before."""
 
@@ -152,7 +151,11 @@ class Preparer:
         return self._found(exam, key)
 
     def prepare_all(
-        self, exams: Iterable[Exam], progress: Callable[[int], None] = lambda done: None, jobs: int = 1
+        self,
+        exams: Iterable[Exam],
+        progress: Callable[[int], None] = lambda done: None,
+        jobs: int = 1,
+        elsewhere: "Elsewhere | None" = None,
     ) -> tuple[list[PreparedExam], list[tuple[Exam, str]]]:
         """Prepare many exams; those that fail are returned with the reason, and do not stop the others.
 
@@ -160,13 +163,18 @@ class Preparer:
             exams: The exams; both lists keep their order.
             progress: Told how many are done.
             jobs: How many processes read at once. Each starts anew, so they pay for many or large scans.
+            elsewhere: Packs the exams that are missing on other machines, instead of in processes of this one.
         """
         exams = list(exams)
-        missing = [exam for exam in exams if jobs > 1 and not self.is_stored(exam)]
+        missing = [exam for exam in exams if (jobs > 1 or elsewhere) and not self.is_stored(exam)]
         reasons: dict[int, str] = {}
-        if len(missing) > 1:
+        if len(missing) > 1 or (missing and elsewhere):
             done = len(exams) - len(missing)
-            told = self._packed_in_parallel(missing, jobs, lambda count: progress(done + count))
+
+            def tell(count: int) -> None:
+                progress(done + count)
+
+            told = elsewhere(self, missing, tell) if elsewhere else self._packed_in_parallel(missing, jobs, tell)
             reasons = {id(exam): reason for exam, reason in told}
             self.__dict__.pop("_known", None)
         ready, failed = [], []
@@ -231,6 +239,14 @@ class Preparer:
         self.store.note(stamp, key)
         return key
 
+    def try_to_pack(self, exam: Exam) -> str | None:
+        """Pack one exam; the reason why it cannot be, or None."""
+        try:
+            self.pack(exam)
+        except OctavoError as refusal:
+            return str(refusal)
+        return None
+
     def _stamp(self, exam: Exam) -> str:
         """A name for the exam's files as they are now, and for how they are read and prepared."""
         reading = (
@@ -288,6 +304,10 @@ class Preparer:
             )
 
 
+Elsewhere = Callable[[Preparer, Sequence[Exam], Callable[[int], None]], list[tuple[Exam, str]]]
+"""Packs exams somewhere, tells how many are done, and returns those that failed with the reason."""
+
+
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 """Of the GNU C library's `mallopt`; where there is none, things go on as they do."""
 
@@ -316,11 +336,7 @@ def _settle() -> None:
 
 
 def _pack_one(folder: Path, preparation: Preparation, exam: Exam) -> str | None:
-    try:
-        Preparer(folder, preparation).pack(exam)
-    except OctavoError as refusal:
-        return str(refusal)
-    return None
+    return Preparer(folder, preparation).try_to_pack(exam)
 
 
 def _fingerprint(what: object) -> str:

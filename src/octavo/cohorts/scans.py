@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from octavo.cohorts.exam import Exam
+from octavo.cohorts.labels import LabelNames
 from octavo.cohorts.manifest import read_manifest
 from octavo.errors import OctavoError
 from octavo.formats import Said, VolumeReadError, find_scans, name_scan
@@ -12,7 +13,12 @@ from octavo.volume import Laterality
 
 
 def exams_of(
-    paths: Sequence[str], said: Said, positive: str | None = None
+    paths: Sequence[str],
+    said: Said,
+    positive: str | None = None,
+    *,
+    negative: str | None = None,
+    classes: Sequence[str] = (),
 ) -> tuple[list[Exam], list[tuple[Exam, str]]]:
     """Name the exams to predict or explain.
 
@@ -21,6 +27,8 @@ def exams_of(
         said: What the user says about the scans; a manifest's row that says something else wins. What is said of the
             axes or the array of a whole folder or manifest does not refuse files that state their own.
         positive: The label that counts as positive, where a manifest's labels are names.
+        negative: The label that counts as negative beside it; exams of any other are left out.
+        classes: The labels of more than two classes, in order.
 
     Returns:
         The exams, each with a name of its own, and what was refused already with the reason.
@@ -28,6 +36,7 @@ def exams_of(
     Raises:
         OctavoError: If nothing was named, a manifest is refused, or its names are taken already.
     """
+    names = LabelNames(positive, negative, tuple(classes))
     if not paths:
         raise OctavoError("no scan was named; wanted files, folders or a manifest")
     exams: list[Exam] = []
@@ -35,7 +44,7 @@ def exams_of(
     taken: set[str] = set()
     for path in paths:
         if path.lower().endswith(".csv"):
-            exams.extend(_exams_of_manifest(Path(path), said, positive, taken))
+            exams.extend(_exams_of_manifest(Path(path), said, names, taken))
             continue
         try:
             found = find_scans(path)
@@ -49,10 +58,12 @@ def exams_of(
     return exams, refused
 
 
-def _exams_of_manifest(path: Path, said: Said, positive: str | None, taken: set[str]) -> list[Exam]:
+def _exams_of_manifest(path: Path, said: Said, names: LabelNames, taken: set[str]) -> list[Exam]:
     cohort = read_manifest(
         path,
-        positive=positive,
+        positive=names.positive,
+        negative=names.negative,
+        classes=names.classes,
         axes=said.get("axes"),
         key=said.get("key"),
         require_labels=False,

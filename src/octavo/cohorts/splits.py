@@ -28,6 +28,10 @@ FRACTIONS = (0.65, 0.15, 0.20)
 
 COLUMNS = ("exam_id", "patient_id", "split")
 
+_MOST_ROUNDINGS = 10_000
+_MOST_ROUNDINGS_OF_TWO = 1_000_000
+"""So many ways to round are looked at: two classes are divided as they always were, whatever that takes."""
+
 
 class Placement(NamedTuple):
     """Which part an exam belongs to."""
@@ -81,10 +85,28 @@ class Split:
 
 
 class Unit(NamedTuple):
-    """Patients who must stay together, and whether any of their eyes is positive."""
+    """Patients who must stay together, and the class they are dealt out with: the last that any of their exams has."""
 
     patients: tuple[str, ...]
-    positive: bool
+    label: int
+
+    @property
+    def positive(self) -> bool:
+        """Of two classes: whether any of their eyes is positive."""
+        return self.label > 0
+
+
+class Stratum(NamedTuple):
+    """Units of one class, which are dealt out by themselves."""
+
+    who: str
+    """Which patients these are, in words."""
+    units: list[Unit]
+
+    @property
+    def size(self) -> int:
+        """How many patients."""
+        return sum(len(unit.patients) for unit in self.units)
 
 
 def split_patients(
@@ -97,7 +119,8 @@ def split_patients(
     """Divide the patients of a cohort into training, validation and test.
 
     Positive patients (any eye is positive) and the others are divided separately; each part gets within one patient of
-    its share of either, except where it would get none. A split that the cohort already has is not looked at.
+    its share of either, except where it would get none. Of more than two classes each is divided by itself, and a patient
+    is of the last class, in their order, that any exam has. A split that the cohort already has is not looked at.
 
     Args:
         cohort: The exams, all of them labelled.
@@ -120,18 +143,17 @@ def split_patients(
     fractions = _shares(fractions)
     active = [index for index, fraction in enumerate(fractions) if fraction > 0]
     units = units_of(cohort, together)
-    strata = [[unit for unit in units if unit.positive is positive] for positive in (True, False)]
-    for stratum, who in zip(strata, ("label 1 in any eye", "label 0 in every eye"), strict=True):
-        if len(stratum) < len(active):
+    strata = strata_of(cohort, units)
+    for who, members in strata:
+        if len(members) < len(active):
             raise OctavoError(
-                f"{cohort.path.name}: {len(stratum)} patients with {who} (those who share a scan count once); wanted "
+                f"{cohort.path.name}: {len(members)} patients with {who} (those who share a scan count once); wanted "
                 f"at least {len(active)}, one for each of {', '.join(PARTS[index] for index in active)}; add patients, "
                 "or give a part the fraction 0"
             )
-    sizes = [sum(len(unit.patients) for unit in stratum) for stratum in strata]
     part_of: dict[str, str] = {}
-    for stratum, quota in zip(strata, quotas_of(sizes, fractions), strict=True):
-        for index, dealt in deal_units(stratum, quota, active, seed).items():
+    for stratum, quota in zip(strata, quotas_of([one.size for one in strata], fractions), strict=True):
+        for index, dealt in deal_units(stratum.units, quota, active, seed).items():
             part_of.update({patient: PARTS[index] for unit in dealt for patient in unit.patients})
     return Split(tuple(Placement(exam.exam_id, exam.patient_id, part_of[exam.patient_id]) for exam in cohort.exams))
 
@@ -248,7 +270,7 @@ def _shares(fractions: tuple[float, float, float]) -> tuple[float, float, float]
 
 def units_of(cohort: Cohort, together: Iterable[Iterable[str]]) -> list[Unit]:
     """Patients who share nothing stand alone; those who share a scan are joined."""
-    labels = cohort.labels
+    class_of = classes_of_patients(cohort)
     patient_of = {exam.exam_id: exam.patient_id for exam in cohort.exams}
     leader = {patient: patient for patient in cohort.patients}
 
@@ -270,16 +292,50 @@ def units_of(cohort: Cohort, together: Iterable[Iterable[str]]) -> list[Unit]:
     members: dict[str, list[str]] = {}
     for patient in cohort.patients:
         members.setdefault(find(patient), []).append(patient)
-    positive = {exam.patient_id for exam, label in zip(cohort.exams, labels, strict=True) if label}
-    return [Unit(tuple(sorted(patients)), not positive.isdisjoint(patients)) for patients in members.values()]
+    return [Unit(tuple(sorted(patients)), max(class_of[one] for one in patients)) for patients in members.values()]
+
+
+def classes_of_patients(cohort: Cohort) -> dict[str, int]:
+    """The class every patient counts under: the last, in the order of the classes, that any of their exams has.
+
+    Of two classes that is 1 where any eye is positive.
+    """
+    class_of: dict[str, int] = {}
+    for exam, label in zip(cohort.exams, cohort.labels.tolist(), strict=True):
+        class_of[exam.patient_id] = max(label, class_of.get(exam.patient_id, 0))
+    return class_of
+
+
+def strata_of(cohort: Cohort, units: Iterable[Unit]) -> list[Stratum]:
+    """The units of each class, the last class first."""
+    who = ["label 0 in every eye", "label 1 in any eye"]
+    if cohort.classes:
+        who = [f"{name} as the last of their classes" for name in cohort.classes]
+    units = list(units)
+    return [Stratum(who[label], [unit for unit in units if unit.label == label]) for label in reversed(range(len(who)))]
 
 
 def quotas_of(sizes: Sequence[int], fractions: Sequence[float]) -> tuple[tuple[int, ...], ...]:
-    """How many positive and how many other patients each part gets.
+    """How many patients of each class each part gets.
 
     Each number is the ideal one rounded up or down. Of all such roundings the one is taken that lies closest to the
-    ideal in both classes and in their sum.
+    ideal in every class and in their sum. Where there are too many to look at all, as of many classes in many folds, one
+    class is rounded after the other, each as close to the ideal as those before it allow.
     """
+    choices = [_roundings(size, fractions) for size in sizes]
+    most = _MOST_ROUNDINGS if len(sizes) > 2 else _MOST_ROUNDINGS_OF_TWO
+    if math.prod(map(len, choices)) <= most:
+        return _closest(itertools.product(*choices), sizes, fractions)
+    chosen: tuple[tuple[int, ...], ...] = ()
+    for number, roundings in enumerate(choices, start=1):
+        chosen = _closest(((*chosen, rounding) for rounding in roundings), sizes[:number], fractions)
+    return chosen
+
+
+def _closest(
+    roundings: Iterable[tuple[tuple[int, ...], ...]], sizes: Sequence[int], fractions: Sequence[float]
+) -> tuple[tuple[int, ...], ...]:
+    """The first of the roundings that lie closest to the ideal."""
 
     def distance(rounding: tuple[tuple[int, ...], ...]) -> float:
         rows = [
@@ -292,7 +348,7 @@ def quotas_of(sizes: Sequence[int], fractions: Sequence[float]) -> tuple[tuple[i
             for count, fraction in zip(counts, fractions, strict=True)
         )
 
-    return min(itertools.product(*(_roundings(size, fractions) for size in sizes)), key=distance)
+    return min(roundings, key=distance)
 
 
 def _roundings(size: int, fractions: Sequence[float]) -> list[tuple[int, ...]]:

@@ -20,18 +20,21 @@ from octavo.figures.training_curves import TrainingHistory, training_png
 
 MEASURES = {
     "auroc": "AUROC",
+    "macro_auroc": "Macro AUROC",
     "auprc": "AUPRC (average precision)",
     "accuracy": "Accuracy",
+    "balanced_accuracy": "Balanced accuracy",
     "sensitivity": "Sensitivity",
     "specificity": "Specificity",
     "f1": "F1",
+    "macro_f1": "Macro F1",
     "sensitivity_at_95_specificity": "Sensitivity at 95 % specificity",
     "brier": "Brier score",
     "log_loss": "Log loss",
     "calibration_error": "Expected calibration error",
     "auroc_of_hard_predictions": "AUROC of hard predictions",
 }
-"""The measures a report shows, in order, by their keys in `evaluation.json`."""
+"""The measures a report shows, in order, by their keys in `evaluation.json`; some are those of more than two classes."""
 
 Evaluation = Mapping[str, float | int | str | None]
 """Flat measures: `auroc`, `auroc_ci_low`, `auroc_ci_high`, `auroc_undefined`, and endings such as `_at_half`."""
@@ -47,12 +50,14 @@ def headline_metrics(evaluation: Evaluation) -> tuple[Metric, ...]:
         >>> headline_metrics({"auroc": 0.9, "auroc_ci_low": 0.85, "auroc_ci_high": 0.94})
         (Metric(name='AUROC', value=0.9, low=0.85, high=0.94, note=''),)
     """
-    metrics = [_metric(evaluation, key, name) for key, name in MEASURES.items() if key in evaluation]
+    metrics = [measure_of(evaluation, key, name) for key, name in MEASURES.items() if key in evaluation]
     for ending in _endings(evaluation):
         threshold = _number(evaluation, f"threshold{ending}")
         at = "" if threshold is None else f" at threshold {threshold:.3g}"
         metrics += [
-            _metric(evaluation, key + ending, name + at) for key, name in MEASURES.items() if key + ending in evaluation
+            measure_of(evaluation, key + ending, name + at)
+            for key, name in MEASURES.items()
+            if key + ending in evaluation
         ]
     return tuple(metrics)
 
@@ -68,7 +73,8 @@ def _number(evaluation: Evaluation, key: str) -> float | None:
     return None if value is None or isinstance(value, str) else float(value)
 
 
-def _metric(evaluation: Evaluation, key: str, name: str) -> Metric:
+def measure_of(evaluation: Evaluation, key: str, name: str) -> Metric:
+    """One measure with its interval, and what must be known of it."""
     notes = [
         str(evaluation[f"{key}_{end}"])
         for end in ("undefined", "ci_undefined", "ci_note")
@@ -113,7 +119,7 @@ def curves_section(
     band: RocBand | None = None,
 ) -> Section:
     """ROC and precision-recall curves, with the thresholds in use as points on the first."""
-    auroc, auprc = _metric(evaluation, "auroc", "AUROC"), _metric(evaluation, "auprc", "AUPRC")
+    auroc, auprc = measure_of(evaluation, "auroc", "AUROC"), measure_of(evaluation, "auprc", "AUPRC")
     points = [
         OperatingPoint(
             matrix.name,

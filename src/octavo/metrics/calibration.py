@@ -138,7 +138,7 @@ def calibration_line(labels: Integer[np.ndarray, " exam"], logits: Float[np.ndar
     middle, spread = logits.mean(), logits.std()
     level, rise = _fit_line(labels, (logits - middle) / spread)
     # where the mean probability is the prevalence; beyond 50 from every logit all probabilities are 0 or 1
-    offset = _rising_root(
+    offset = rising_root(
         lambda a: float(_logistic(logits + a).sum() - labels.sum()), -logits.max() - 50, 50 - logits.min()
     )
     return CalibrationLine(float(rise / spread), float(level - rise * middle / spread), offset)
@@ -219,10 +219,10 @@ def _root_of_slope(targets: Float[np.ndarray, " exam"], margins: Float[np.ndarra
         return low, True
     if slope(high) <= 0:
         return high, True
-    return _rising_root(slope, low, high), False
+    return rising_root(slope, low, high), False
 
 
-def _rising_root(function: Callable[[float], float], low: float, high: float) -> float:
+def rising_root(function: Callable[[float], float], low: float, high: float) -> float:
     """Where a rising function passes zero, by halving the interval until nothing is left between its ends."""
     while low < (middle := (low + high) / 2) < high:
         low, high = (middle, high) if function(middle) < 0 else (low, middle)

@@ -26,7 +26,8 @@ from octavo.metrics.exam_arrays import (
     check_scores,
     index_patients,
 )
-from octavo.metrics.intervals import RESAMPLES, draw_statistics, percentile_interval
+from octavo.metrics.intervals import RESAMPLES, Statistic, draw_statistics, percentile_interval
+from octavo.metrics.multiclass import MEASURES, check_classes
 
 Found = TypeVar("Found")
 
@@ -44,14 +45,14 @@ class McNemar:
 
 
 @dataclass(frozen=True, slots=True)
-class AccuracyDifference:
-    """The difference between two accuracies on the same exams, first minus second, with its 95 % interval."""
+class BootstrapDifference:
+    """The difference of a measure between two models on the same exams, first minus second, with its 95 % interval."""
 
     difference: float
     low: float
     high: float
     p_value: float
-    """Two-sided, from the bootstrap over patients, that the accuracies are the same."""
+    """Two-sided, from the bootstrap over patients, that the models have the same."""
     resamples: int
 
 
@@ -61,9 +62,10 @@ class ModelComparison:
 
     exams: int
     patients: int
-    auroc: AurocDifference | None
+    auroc: AurocDifference | BootstrapDifference | None
+    """By DeLong; of more than two classes the mean of each against all others, by the bootstrap over patients."""
     auroc_undefined: str
-    accuracy: AccuracyDifference | None
+    accuracy: BootstrapDifference | None
     accuracy_undefined: str
     mcnemar: McNemar | None
     mcnemar_undefined: str
@@ -124,7 +126,7 @@ def accuracy_difference(
     patients: Patients,
     resamples: int = RESAMPLES,
     seed: int = 0,
-) -> AccuracyDifference:
+) -> BootstrapDifference:
     """Compare the accuracies of two models by drawing patients with replacement.
 
     The p-value turns the percentile interval round. Of B draws, count those with a difference of at most 0 and those
@@ -160,19 +162,62 @@ def accuracy_difference(
     def difference(weights: Float[np.ndarray, "resample exam"]) -> Float[np.ndarray, " resample"]:
         return weights @ gain / weights.sum(axis=1)
 
+    return _bootstrap_difference(float(gain.mean()), difference, "two accuracies", patients, resamples, seed)
+
+
+def macro_auroc_difference(
+    labels: Integer[np.ndarray, " exam"],
+    first: Float[np.ndarray, "exam class"],
+    second: Float[np.ndarray, "exam class"],
+    patients: Patients,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> BootstrapDifference:
+    """Compare how two models rank several classes, each against all others, by drawing patients with replacement.
+
+    Args:
+        labels: 0 to K - 1.
+        first: Probabilities of the first model.
+        second: Probabilities of the second model.
+        patients: Who each exam belongs to.
+        resamples: How many times to draw.
+        seed: What makes the draws repeatable.
+
+    Returns:
+        First minus second in macro AUROC, with its 95 % percentile interval and the p-value of `accuracy_difference`.
+
+    Raises:
+        UndefinedMetricError: If a class has no exam, there is one patient only, or all draws give the same.
+        OctavoError: If the arrays do not fit one another or hold what they must not.
+    """
+    labels, first = check_classes(labels, first)
+    labels, second = check_classes(labels, second)
+    macro_auroc, many = MEASURES["macro_auroc"]
+
+    def difference(weights: Float[np.ndarray, "resample exam"]) -> Float[np.ndarray, " resample"]:
+        return many(labels, first, weights) - many(labels, second, weights)
+
+    gap = macro_auroc(labels, first) - macro_auroc(labels, second)
+    return _bootstrap_difference(gap, difference, "two macro AUROCs", patients, resamples, seed)
+
+
+def _bootstrap_difference(
+    gap: float, difference: Statistic, of: str, patients: Patients, resamples: int, seed: int
+) -> BootstrapDifference:
     draws = draw_statistics({"difference": difference}, patients, resamples, seed)["difference"]
-    if np.ptp(draws) < 1e-12:
+    interval = percentile_interval(draws, f"the difference of {of}")
+    used = draws[~np.isnan(draws)]
+    if np.ptp(used) < 1e-12:
         raise UndefinedMetricError(
-            f"all {resamples} draws of patients give the same difference of two accuracies, {gain.mean():g}: the patients "
-            "do not differ in it, so they cannot say how sure it is"
+            f"all {resamples} draws of patients give the same difference of {of}, {gap:g}: the patients do not differ in "
+            "it, so they cannot say how sure it is"
         )
-    interval = percentile_interval(draws, "the difference of two accuracies")
-    smaller = int(min((draws <= 0).sum(), (draws >= 0).sum()))
-    return AccuracyDifference(
-        difference=float(gain.mean()),
+    smaller = int(min((used <= 0).sum(), (used >= 0).sum()))
+    return BootstrapDifference(
+        difference=gap,
         low=interval.low,
         high=interval.high,
-        p_value=min(1.0, 2 * (smaller + 1) / (resamples + 1)),
+        p_value=min(1.0, 2 * (smaller + 1) / (used.size + 1)),
         resamples=resamples,
     )
 
@@ -255,6 +300,42 @@ def compare_models(
     second_right = check_predicted(labels, second_predicted) == labels
     _, count = index_patients(patients, labels.size)
     auroc, no_auroc = _found_or_reason(lambda: auroc_difference(labels, first, second, patients))
+    accuracy, no_accuracy = _found_or_reason(
+        lambda: accuracy_difference(first_right, second_right, patients, resamples, seed)
+    )
+    exact, no_exact = _found_or_reason(lambda: mcnemar(first_right, second_right, patients))
+    return ModelComparison(labels.size, count, auroc, no_auroc, accuracy, no_accuracy, exact, no_exact)
+
+
+def compare_models_of_classes(
+    labels: Integer[np.ndarray, " exam"],
+    first: Float[np.ndarray, "exam class"],
+    second: Float[np.ndarray, "exam class"],
+    patients: Patients,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> ModelComparison:
+    """Compare two models of several classes on the same exams: by macro AUROC, and by how often they are right.
+
+    Args:
+        labels: 0 to K - 1.
+        first: Probabilities of the first model; what it says is the most probable class.
+        second: Probabilities of the second model.
+        patients: Who each exam belongs to.
+        resamples: How many times patients are drawn.
+        seed: What makes the draws repeatable.
+
+    Returns:
+        As `compare_models`, with macro AUROC compared by the bootstrap over patients.
+
+    Raises:
+        OctavoError: If the arrays do not fit one another or hold what they must not.
+    """
+    labels, first = check_classes(labels, first)
+    labels, second = check_classes(labels, second)
+    first_right, second_right = first.argmax(axis=1) == labels, second.argmax(axis=1) == labels
+    _, count = index_patients(patients, labels.size)
+    auroc, no_auroc = _found_or_reason(lambda: macro_auroc_difference(labels, first, second, patients, resamples, seed))
     accuracy, no_accuracy = _found_or_reason(
         lambda: accuracy_difference(first_right, second_right, patients, resamples, seed)
     )

@@ -12,7 +12,7 @@ from octavo.systems import find_system
 EXTRAS: dict[str, tuple[str, ...]] = {"peers": ("monai", "einops"), "encoders": ("transformers",)}
 """What `pip install octavo[EXTRA]` brings."""
 
-IDENTITY = ("attention", "architecture", "scale")
+IDENTITY = ("attention", "architecture", "scale", "pretrain")
 """The settings that make a model what it is called."""
 
 
@@ -34,8 +34,8 @@ class CataloguedModel:
         return all(importlib.util.find_spec(package) is not None for package in packages)
 
 
-def _ai_cnet3d(attention: str, about: str) -> CataloguedModel:
-    return CataloguedModel("ai-cnet3d", about, {"attention": attention})
+def _ai_cnet3d(attention: str, about: str, **settings: Any) -> CataloguedModel:
+    return CataloguedModel("ai-cnet3d", about, {"attention": attention, **settings})
 
 
 def _peer(
@@ -45,14 +45,20 @@ def _peer(
 
 
 MODELS: dict[str, CataloguedModel] = {
-    "plain-cnn": _ai_cnet3d("none", "AI-CNet3D without attention"),
+    "plain-cnn": _ai_cnet3d("none", "AI-CNet3D without attention", consistency="off"),
     "hemiretinal": _ai_cnet3d("hemiretinal", "AI-CNet3D; superior and inferior half ask each other"),
+    "hemiretinal-reconstruct": _ai_cnet3d(
+        "hemiretinal", "hemiretinal that first learns to fill in hidden patches, without labels", pretrain="reconstruct"
+    ),
+    "hemiretinal-contrast": _ai_cnet3d(
+        "hemiretinal", "hemiretinal that first learns to tell scans apart, without labels", pretrain="contrast"
+    ),
     "neuron-axon": _ai_cnet3d("neuron-axon", "AI-CNet3D; macula and nerve half ask each other"),
     "hemiretinal-neuron-axon": _ai_cnet3d("hemiretinal-neuron-axon", "AI-CNet3D; four quadrants ask their neighbours"),
     "shuffled": _ai_cnet3d("shuffled", "the control of AI-CNet3D; random halves ask each other"),
-    "epa": _ai_cnet3d("epa", "AI-CNet3D with efficient paired attention"),
-    "squeeze-excitation": _ai_cnet3d("squeeze-excitation", "AI-CNet3D with squeeze-and-excitation"),
-    "cbam": _ai_cnet3d("cbam", "AI-CNet3D with convolutional block attention"),
+    "epa": _ai_cnet3d("epa", "AI-CNet3D with efficient paired attention", consistency="off"),
+    "squeeze-excitation": _ai_cnet3d("squeeze-excitation", "AI-CNet3D with squeeze-and-excitation", consistency="off"),
+    "cbam": _ai_cnet3d("cbam", "AI-CNet3D with convolutional block attention", consistency="off"),
     "dino-atten3d": CataloguedModel(
         "dino-atten3d", "attention over slices; a frozen DINOv2 (not counted) reads each of them once", extra="encoders"
     ),

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from octavo.errors import OctavoError
 from octavo.files import read_json, write_json, write_text
@@ -27,6 +27,7 @@ from octavo.training.checkpoints import BEST, LAST, AtomicCheckpointIO, KeepBest
 from octavo.training.machine import Machine
 from octavo.training.task import Task
 from octavo.training.threads import cores_for_torch
+from octavo.training.tracking import Mirror
 
 _log = logging.getLogger("octavo.training")
 
@@ -43,6 +44,10 @@ class Stage:
     """Stop after so many epochs without a better value."""
     monitor: str
     """The logged value to watch; lower is better."""
+    balance: str | None = None
+    """How unequal classes are met in this stage, `none` for all exams as they are; as the recipe says if not given."""
+    inputs: Callable[[Sequence[Any], int], Dataset[dict[str, Any]]] | None = None
+    """From prepared exams and a stream to what this stage reads, in validation too; the system's own if not given."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,12 @@ class StageResult:
 
 
 def fit(
-    stage: Stage, train: DataLoader[Any], validation: DataLoader[Any], folder: Path, machine: Machine
+    stage: Stage,
+    train: DataLoader[Any],
+    validation: DataLoader[Any],
+    folder: Path,
+    machine: Machine,
+    mirror: Mirror | None = None,
 ) -> StageResult:
     """Train one stage, or what is left of it, and leave the task with the best epoch's weights.
 
@@ -69,6 +79,7 @@ def fit(
         validation: Batches to stop by.
         folder: The stage's folder.
         machine: Where to train.
+        mirror: Who else gets the epochs.
 
     Raises:
         OctavoError: If there are fewer validation exams than processes.
@@ -84,24 +95,15 @@ def fit(
         last = checkpoints / LAST
         if not (last.exists() and _was_over(last, stage.max_epochs, stage.patience)):
             stage.task.train()  # a network that was loaded for prediction would learn without dropout, and nobody be told
-            trainer = _trainer(folder, [table, keeper], stage.max_epochs, machine)
+            trainer = _trainer(folder, [table, keeper, EpochMirror(table, mirror)], stage.max_epochs, machine)
             with _interruptible(), cores_for_torch(), warnings.catch_warnings():
                 warnings.filterwarnings("ignore", module="lightning")
                 trainer.fit(stage.task, train, validation, ckpt_path=last if last.exists() else None, weights_only=True)
             if not trainer.is_global_zero:
                 return StageResult(trainer.current_epoch, keeper.best_epoch, keeper.best_value, 0.0)
-        state = load_archive(last)["callbacks"]
-        best = state[KeepBestAndLast.__qualname__]
-        rows = state[EpochTable.__qualname__]["rows"]
-        write_json(
-            folder / "finished.json",
-            {
-                "epochs": len(rows),
-                "best_epoch": best["best_epoch"],
-                "best_value": best["best_value"],
-                "seconds": sum(row["seconds"] for row in rows) or time.monotonic() - started,
-            },
-        )
+        write_json(folder / "finished.json", _ending(last, time.monotonic() - started))
+    if mirror is not None:
+        mirror.stage(folder)
     stage.task.load_state_dict(load_archive(checkpoints / BEST)["state_dict"])
     return StageResult(**read_json(folder / "finished.json"))  # type: ignore[arg-type]
 
@@ -142,11 +144,36 @@ class EpochTable(Callback):
         self.rows = state_dict["rows"]
 
 
+class EpochMirror(Callback):
+    """Hands an epoch on when its checkpoint is written: one that a kill has repeated is not told twice."""
+
+    def __init__(self, table: EpochTable, mirror: Mirror | None) -> None:
+        self.table = table
+        self.mirror = mirror
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """All epochs before this one; the last of a stage is told when the stage is over."""
+        if self.mirror is not None and trainer.is_global_zero:
+            self.mirror.epochs(self.table.path.parent, self.table.rows)
+
+
 def _was_over(last: Path, max_epochs: int, patience: int) -> bool:
     """Whether the stage had already ended when it was cut off before saying so."""
     state = load_archive(last)
     best = state["callbacks"][KeepBestAndLast.__qualname__]
     return state["epoch"] + 1 >= max_epochs or state["epoch"] - best["best_epoch"] >= patience
+
+
+def _ending(last: Path, seconds: float) -> dict[str, float]:
+    """How a stage ended, from its last checkpoint; the seconds where its epochs tell none."""
+    state = load_archive(last)["callbacks"]
+    best, rows = state[KeepBestAndLast.__qualname__], state[EpochTable.__qualname__]["rows"]
+    return {
+        "epochs": len(rows),
+        "best_epoch": best["best_epoch"],
+        "best_value": best["best_value"],
+        "seconds": sum(row["seconds"] for row in rows) or seconds,
+    }
 
 
 def _require_exams_for_all(validation: DataLoader[Any], machine: Machine) -> None:
@@ -205,7 +232,7 @@ def _made_trainer(
         max_epochs=max_epochs,
         callbacks=callbacks,
         plugins=[AtomicCheckpointIO()],
-        logger=TensorBoardLogger(folder, name="", version="tensorboard") if machine.tensorboard else False,
+        logger=TensorBoardLogger(folder, name="", version="tensorboard") if machine.track == "tensorboard" else False,
         enable_progress_bar=machine.progress == "bar" or (machine.progress == "auto" and sys.stderr.isatty()),
         enable_model_summary=False,
         enable_checkpointing=True,

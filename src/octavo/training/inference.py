@@ -19,10 +19,15 @@ def best_device() -> torch.device:
 class Readings(NamedTuple):
     """What a network says about exams."""
 
-    margins: Float[np.ndarray, " exam"]
-    """How far the positive class's logit is above the other."""
+    logits: Float[np.ndarray, "exam classes"]
+    """Of every class."""
     slice_weights: tuple[Float[np.ndarray, " slice"], ...] | None
     """How much each slice counted, where the network weighs slices."""
+
+    @property
+    def margins(self) -> Float[np.ndarray, " exam"]:
+        """Of two classes: how far the positive class's logit is above the other."""
+        return self.logits[:, 1] - self.logits[:, 0]
 
 
 def read_exams(network: nn.Module, batches: Iterable[dict[str, Any]]) -> Readings:
@@ -33,19 +38,18 @@ def read_exams(network: nn.Module, batches: Iterable[dict[str, Any]]) -> Reading
     """
     device = best_device()
     network.to(device).eval()
-    margins, weights = [], []
+    logits, weights = [], []
     with cores_for_torch(), torch.inference_mode():
         for batch in batches:
             output = network(batch["volume"].to(device))
-            logits = output.logits.double().cpu()
-            margins.append((logits[:, 1] - logits[:, 0]).numpy())
+            logits.append(output.logits.double().cpu().numpy())
             if hasattr(output, "slice_weights"):
                 # exams with fewer slices than others of their batch were filled up with NaN
                 there = ~torch.isnan(batch["volume"]).any(dim=-1)
                 weights += [
                     one[is_there].numpy() for one, is_there in zip(output.slice_weights.cpu(), there, strict=True)
                 ]
-    return Readings(np.concatenate(margins) if margins else np.zeros(0), tuple(weights) if weights else None)
+    return Readings(np.concatenate(logits) if logits else np.zeros((0, 2)), tuple(weights) if weights else None)
 
 
 def logit_margins(network: nn.Module, batches: Iterable[dict[str, Any]]) -> Float[np.ndarray, " exam"]:

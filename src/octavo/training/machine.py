@@ -1,9 +1,13 @@
 """Where to train. Nothing here changes what is learnt, only where and how fast."""
 
+import importlib.util
 from dataclasses import dataclass
 from typing import Literal
 
 from octavo.errors import OctavoError
+
+MLFLOW_PACKAGES = ("mlflow", "sqlalchemy", "alembic")
+"""What the extra `track` installs; a store that is a file needs all three."""
 
 
 @dataclass(frozen=True)
@@ -11,7 +15,7 @@ class Machine:
     """Where to train; everything here passes through to Lightning and none of it is part of the recipe.
 
     Raises:
-        OctavoError: If a count is none.
+        OctavoError: If a count is none, or a package is missing for what is asked.
     """
 
     accelerator: str = "auto"
@@ -28,8 +32,8 @@ class Machine:
     """Processes that prepare batches."""
     progress: Literal["auto", "bar", "lines"] = "auto"
     """A progress bar, or a line per epoch; auto shows the bar where someone is watching a terminal."""
-    tensorboard: bool = True
-    """TensorBoard logs beside metrics.csv; --no-tensorboard leaves them out."""
+    track: Literal["tensorboard", "mlflow", "none"] = "tensorboard"
+    """Who gets the epochs too: TensorBoard, MLflow, or metrics.csv alone."""
 
     def __post_init__(self) -> None:
         for name, got, least, cure in (
@@ -39,3 +43,17 @@ class Machine:
         ):
             if got < least:
                 raise OctavoError(f"{name} is {got}; wanted a whole number from {least}; {cure}")
+        if self.track == "mlflow":
+            _require_mlflow()
+
+
+def _require_mlflow() -> None:
+    """Refuse before anything is written; nothing is imported for that."""
+    for package in MLFLOW_PACKAGES:
+        found = importlib.util.find_spec(package)
+        # a folder of that name where the command is called is found too, but has no file to begin with
+        if found is None or found.origin is None:
+            raise OctavoError(
+                f"track is mlflow, and the package {package!r} is not installed; wanted {', '.join(MLFLOW_PACKAGES)}; "
+                "pip install 'octavo[track]'"
+            )

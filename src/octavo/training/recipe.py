@@ -2,18 +2,34 @@
 
 import dataclasses
 import math
+import re
 import types
 import typing
+from pathlib import Path
 from typing import Any, TypeVar
 
 from octavo.errors import OctavoError, unknown_name
+from octavo.files import read_json
 
 RecipeType = TypeVar("RecipeType")
+LEFT_OUT = "(path left out)"
 
 
 def recipe_to_json(recipe: Any) -> dict[str, Any]:
     """A recipe as plain JSON values."""
     return {field.name: _plain(getattr(recipe, field.name)) for field in dataclasses.fields(recipe)}
+
+
+def without_paths(value: Any) -> Any:
+    """Plain values for others to read: in the place of a path stands that there was one.
+
+    Example:
+        >>> without_paths({"weights": "/home/jane/dinov2", "slices": 50})
+        {'weights': '(path left out)', 'slices': 50}
+    """
+    if isinstance(value, dict):
+        return {name: without_paths(inner) for name, inner in value.items()}
+    return LEFT_OUT if isinstance(value, str) and re.search(r"[/\\]", value) else value
 
 
 def recipe_from_json(kind: type[RecipeType], content: dict[str, Any], where: str = "recipe.json") -> RecipeType:
@@ -51,6 +67,26 @@ def recipe_from_json(kind: type[RecipeType], content: dict[str, Any], where: str
     return kind(**values)
 
 
+def classes_of(run: Path, positive: str | None = None, negative: str | None = None) -> tuple[str, ...]:
+    """The classes that the models of a run tell apart, where there are more than two; nothing is loaded.
+
+    Args:
+        run: A run's folder, or that of a model.
+        positive: What the user says of two classes.
+        negative: Likewise.
+
+    Raises:
+        OctavoError: If a positive or negative class is named and there are more than two.
+    """
+    path = run / "recipe.json"
+    told: Any = read_json(path).get("class_names") if path.exists() else None
+    classes = tuple(str(name) for name in told) if isinstance(told, list) else ()
+    if classes and (positive is not None or negative is not None):
+        option = "--positive" if positive is not None else "--negative"
+        raise OctavoError(f"{option} was given, and {run} tells {', '.join(classes)} apart; wanted neither; drop it")
+    return classes
+
+
 def require_choices(recipe: Any) -> None:
     """Refuse values that are none of their field's choices, for recipes that are made in Python.
 
@@ -63,6 +99,44 @@ def require_choices(recipe: Any) -> None:
         value, choices = getattr(recipe, name), typing.get_args(hint)
         if typing.get_origin(hint) is typing.Literal and value not in choices:
             raise OctavoError(f"{name}: {unknown_name('a choice', value, map(str, choices))}")
+
+
+def require_class_names(names: tuple[str, ...] | None) -> None:
+    """Refuse names of classes, in a recipe, that are none.
+
+    Raises:
+        OctavoError: If there are fewer than three, or one stands twice.
+    """
+    if names is not None and (len(names) < 3 or len(set(names)) < len(names)):
+        raise OctavoError(
+            f"class names are {' '.join(names) or 'none'}; wanted three or more different ones, or null where there are two"
+        )
+
+
+def with_classes(recipe: Any, classes: tuple[str, ...], system: str) -> Any:
+    """The recipe for the classes of a cohort.
+
+    Args:
+        recipe: A system's recipe.
+        classes: Their names where there are more than two; empty where there are two.
+        system: Its name, for messages.
+
+    Raises:
+        OctavoError: If the system tells two classes apart and no more, or the recipe names others.
+    """
+    if not hasattr(recipe, "class_names"):
+        if classes:
+            raise OctavoError(
+                f"{system} tells two classes apart, and the cohort has {len(classes)} ({', '.join(classes)}); wanted two; "
+                "choose them with --positive and --negative instead of --classes, or train another system"
+            )
+        return recipe
+    if recipe.class_names is not None and recipe.class_names != classes:
+        raise OctavoError(
+            f"class names are {', '.join(recipe.class_names)} in the recipe and {', '.join(classes) or '0 and 1'} in the "
+            "cohort; wanted the same; leave them out of the recipe, and they are those of the cohort"
+        )
+    return dataclasses.replace(recipe, class_names=classes or None)
 
 
 def _plain(value: Any) -> Any:

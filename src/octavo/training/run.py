@@ -26,6 +26,10 @@ _PACKAGES = ("octavo", "torch", "lightning", "numpy", "scipy", "pydicom", "pillo
 _EXTRAS = ("monai",)
 
 
+class RunTakenError(OctavoError):
+    """Another process writes the run; it may end soon."""
+
+
 def is_main_process() -> bool:
     """Whether this process writes the run's files; of several that train together only the first does."""
     ranks = (os.environ.get(name, "0") for name in ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"))
@@ -33,16 +37,20 @@ def is_main_process() -> bool:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, mark: str = RECIPE) -> Iterator[None]:
     """Hold a run folder for writing.
 
     The lock belongs to the process and goes with it, however it ends. Nothing is written to a folder that is no run.
 
+    Args:
+        folder: The run's folder, or one that is to become it.
+        mark: The file that tells such a folder from others.
+
     Raises:
         OctavoError: If another process holds it, or it cannot be written, or it holds something that is no run.
     """
-    if folder.is_dir() and not (folder / RECIPE).exists():
-        _refuse_strangers(folder)
+    if folder.is_dir() and not (folder / mark).exists():
+        _refuse_strangers(folder, mark)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = open(folder / ".lock", "w")  # noqa: SIM115  (closed below, which gives the lock back)
@@ -52,7 +60,7 @@ def locked(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise OctavoError(
+            raise RunTakenError(
                 f"{folder}: another process is writing this run; wait for it, or choose another folder"
             ) from None
         except OSError as error:
@@ -87,14 +95,14 @@ def claim(folder: Path, name: str, wanted: dict[str, Any]) -> None:
                 "repeat the first command to go on with it, or choose another folder"
             )
     else:
-        _refuse_strangers(folder)
+        _refuse_strangers(folder, name)
         write_json(stored, wanted)
     sweep_half_written(folder)
 
 
-def _refuse_strangers(folder: Path) -> None:
+def _refuse_strangers(folder: Path, mark: str) -> None:
     """Refuse a folder with anything in it but the first files of a run, whole or half-written."""
-    own = (".lock", RECIPE, COHORT)
+    own = (".lock", mark, RECIPE, COHORT)
     strangers = sorted(entry.name for entry in folder.iterdir() if entry.name.partition(".tmp-")[0] not in own)
     if strangers:
         raise OctavoError(f"{folder}: holds {strangers[0]!r} and is not a run; choose an empty or new folder")

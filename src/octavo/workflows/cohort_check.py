@@ -21,6 +21,8 @@ def check_manifest(
     manifest: Path,
     *,
     positive: str | None = None,
+    negative: str | None = None,
+    classes: Sequence[str] = (),
     each_row_its_own_patient: bool = False,
     axes: str | None = None,
     key: str | None = None,
@@ -35,6 +37,8 @@ def check_manifest(
     Args:
         manifest: The CSV file.
         positive: The name of the class that becomes 1, where labels are names.
+        negative: The name of the class that becomes 0; exams of any other are left out.
+        classes: The names of three or more classes, in order.
         each_row_its_own_patient: Declare that no two rows share a patient.
         axes: The order of axes for rows that do not say.
         key: The name of the array for rows that do not say.
@@ -48,6 +52,8 @@ def check_manifest(
     cohort = read_manifest(
         manifest,
         positive=positive,
+        negative=negative,
+        classes=classes,
         each_row_its_own_patient=each_row_its_own_patient,
         axes=axes,
         key=key,

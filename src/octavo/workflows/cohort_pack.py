@@ -1,7 +1,7 @@
 """Pack a cohort: every exam once through reading, orientation, resampling and intensity, into a store."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from octavo.cohorts.choice import CohortChoice
 from octavo.cohorts.exam import Exam
 from octavo.cohorts.packed_cohort import write_packed_cohort
 from octavo.cohorts.preparation import Preparation
-from octavo.cohorts.prepared import Preparer
+from octavo.cohorts.prepared import Elsewhere, Preparer
 from octavo.cohorts.store import is_address, is_store
 from octavo.errors import OctavoError
 
@@ -58,6 +58,7 @@ def pack_cohort(
     preparation: Preparation | None = None,
     *,
     jobs: int | None = None,
+    ray: str | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Packed:
     """Pack every exam of a manifest; what an earlier call packed is not read again.
@@ -71,6 +72,7 @@ def pack_cohort(
         preparation: Size, intensity and bits; by default those of the recipe. Which scans a network is made for is asked
             when it is trained.
         jobs: How many processes read at once; by default one for each core.
+        ray: Address of a Ray cluster whose machines read, and share the folders of scans and store.
         progress: Told how many exams are done, of how many.
 
     Raises:
@@ -92,11 +94,33 @@ def pack_cohort(
     preparer = Preparer(store, preparation)
     before = sum(preparer.is_stored(exam) for exam in cohort.exams)
     total = len(cohort.exams)
-    ready, failed = preparer.prepare_all(cohort.exams, lambda done: progress(done, total), jobs or _cores())
+    ready, failed = preparer.prepare_all(
+        cohort.exams, lambda done: progress(done, total), jobs or _cores(), None if ray is None else _on_ray(ray)
+    )
     write_packed_cohort(preparer.store, cohort, preparation, ready, failed)
     files = [path.stat().st_size for path in store.rglob("*") if path.is_file()]
     voxels = {one.voxels.key: one.values().nbytes for one in ready}
     return Packed(store, total, before, tuple(failed), sum(files), sum(voxels.values()))
+
+
+def _on_ray(address: str) -> Elsewhere:
+    """Packing as tasks of a cluster."""
+
+    def pack(preparer: Preparer, exams: Sequence[Exam], tell: Callable[[int], None]) -> list[tuple[Exam, str]]:
+        from octavo.workflows.on_ray import map_on_ray
+
+        # a fresh one, without the journal that this one has read
+        there = Preparer(preparer.folder, preparer.preparation)
+        reasons: dict[int, str | None] = {}
+        results = map_on_ray(
+            there.try_to_pack, exams, address, failed=lambda exam, reason: f"{exam.path.name}: {reason}"
+        )
+        for place, reason in results:
+            reasons[place] = reason
+            tell(len(reasons))
+        return [(exams[place], reason) for place, reason in sorted(reasons.items()) if reason is not None]
+
+    return pack
 
 
 def _cores() -> int:

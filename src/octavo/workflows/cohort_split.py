@@ -1,14 +1,15 @@
 """Divide the patients of a manifest into training, validation and test."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from octavo.cohorts.check import identical_scans, read_scans
 from octavo.cohorts.exam import PARTS
 from octavo.cohorts.manifest import Cohort, read_manifest
-from octavo.cohorts.splits import FRACTIONS, Split, split_patients, write_split
+from octavo.cohorts.splits import FRACTIONS, Split, classes_of_patients, split_patients, write_split
 from octavo.errors import OctavoError
 from octavo.workflows.cohort_check import PROGRESS_SECONDS, progress_log
 from octavo.workflows.own_inputs import refuse_own_input
@@ -21,6 +22,17 @@ class PartCounts(NamedTuple):
     positive_patients: int
     exams: int
     positive_exams: int
+    by_class: Mapping[str, tuple[int, int]] = MappingProxyType({})
+    """Patients and exams of each class, by its name, where there are more than two; each patient is of one."""
+
+    def describe(self) -> str:
+        """The same for people."""
+        of_patients, of_exams = f"{self.positive_patients} positive", f"{self.positive_exams} positive"
+        if self.by_class:
+            of_patients, of_exams = (
+                ", ".join(f"{counts[index]} {name}" for name, counts in self.by_class.items()) for index in (0, 1)
+            )
+        return f"{self.patients:>6} patients ({of_patients}){self.exams:>7} exams ({of_exams})"
 
 
 @dataclass(frozen=True)
@@ -45,10 +57,7 @@ class WrittenSplit:
         """The same for people."""
         lines = [f"{self.path}: split {self.split.content_hash[:12]}"]
         for part, counts in self.counts.items():
-            lines.append(
-                f"  {part:<11}{counts.patients:>6} patients ({counts.positive_patients} positive)"
-                f"{counts.exams:>7} exams ({counts.positive_exams} positive)"
-            )
+            lines.append(f"  {part:<11}{counts.describe()}")
         if self.identical is None:
             lines.append("scans were not compared: copies under two patients are found with --compare-scans")
         else:
@@ -65,6 +74,8 @@ def split_cohort(
     seed: int,
     fractions: tuple[float, float, float] = FRACTIONS,
     positive: str | None = None,
+    negative: str | None = None,
+    classes: Sequence[str] = (),
     each_row_its_own_patient: bool = False,
     axes: str | None = None,
     key: str | None = None,
@@ -80,6 +91,8 @@ def split_cohort(
         seed: The same seed gives the same split, whatever the order of the rows.
         fractions: The shares of the patients for training, validation and test.
         positive: The name of the class that becomes 1, where labels are names.
+        negative: The name of the class that becomes 0; exams of any other are left out.
+        classes: The names of three or more classes, in order.
         each_row_its_own_patient: Declare that no two rows share a patient.
         axes: The order of axes for rows that do not say.
         key: The name of the array for rows that do not say.
@@ -93,7 +106,13 @@ def split_cohort(
     if out.exists() and not overwrite:
         raise OctavoError(f"{out}: exists already; choose another --out, or pass --overwrite")
     cohort = read_manifest(
-        manifest, positive=positive, each_row_its_own_patient=each_row_its_own_patient, axes=axes, key=key
+        manifest,
+        positive=positive,
+        negative=negative,
+        classes=classes,
+        each_row_its_own_patient=each_row_its_own_patient,
+        axes=axes,
+        key=key,
     )
     refuse_own_input(out, [manifest, *(exam.path for exam in cohort.exams)])
     if any(exam.split for exam in cohort.exams):
@@ -114,13 +133,16 @@ def split_cohort(
 
 def _counts(cohort: Cohort, split: Split) -> dict[str, PartCounts]:
     labels = {exam.exam_id: exam.label for exam in cohort.exams}
-    positive_patients = {exam.patient_id for exam in cohort.exams if exam.label == 1}
-    return {
-        part: PartCounts(
-            patients=len(split.patients(part)),
-            positive_patients=len(positive_patients.intersection(split.patients(part))),
-            exams=len(split.exams(part)),
-            positive_exams=sum(labels[exam_id] == 1 for exam_id in split.exams(part)),
+    class_of = classes_of_patients(cohort)
+    counts = {}
+    for part in PARTS:
+        patients = [class_of[patient] for patient in split.patients(part)]
+        exams = [labels[exam_id] for exam_id in split.exams(part)]
+        counts[part] = PartCounts(
+            patients=len(patients),
+            positive_patients=patients.count(1),
+            exams=len(exams),
+            positive_exams=exams.count(1),
+            by_class={name: (patients.count(k), exams.count(k)) for k, name in enumerate(cohort.classes)},
         )
-        for part in PARTS
-    }
+    return counts

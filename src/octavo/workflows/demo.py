@@ -71,7 +71,7 @@ def demo(out: Path, *, seed: int = 1, patients: int = 210) -> Demo:
             CohortChoice(str(manifest)),
             run,
             seeds=(seed,),
-            machine=Machine(tensorboard=False),
+            machine=Machine(track="none"),
         )
     _log.info("3/4 evaluation on patients never seen")
     evaluated = evaluate(run)

@@ -18,8 +18,12 @@ from octavo.metrics.calibration import apply_temperature, calibration_error
 from octavo.metrics.classification import brier
 from octavo.metrics.summary import evaluate_classifier
 from octavo.training.run import COHORT
+from octavo.training.tracking import mirror_evaluation
+from octavo.workflows import several_classes
+from octavo.workflows.model_card import write_model_card
 from octavo.workflows.models import Model, load_models
 from octavo.workflows.predict import Prediction, predict_prepared, write_predictions
+from octavo.workflows.reporting import write_checklists
 
 OVER_SEEDS = ("auroc", "auprc", "accuracy", "sensitivity", "specificity", "f1", "brier", "calibration_error")
 """The measures whose mean and standard deviation over seeds are given."""
@@ -46,8 +50,9 @@ class Evaluated:
 def evaluate(run: Path, *, seed: int | None = None, prepared: Path | None = None) -> Evaluated:
     """Measure a run on its test part and write what was found.
 
-    `evaluation.json` and `predictions.csv` appear in the run, for the mean over seeds, and in each seed's folder. Nothing is
-    chosen on the test part: thresholds and temperature were fixed on validation.
+    `evaluation.json` and `predictions.csv` appear in the run, for the mean over seeds, and in each seed's folder; the model
+    card takes up the measures, and the checklists of the reporting guidelines are written. Nothing is chosen on the test
+    part: thresholds and temperature were fixed on validation.
 
     Args:
         run: A finished run.
@@ -79,6 +84,9 @@ def evaluate(run: Path, *, seed: int | None = None, prepared: Path | None = None
         evaluation |= {f"{part}_{name}": value for name, value in counted.items()}
     write_predictions(run / "predictions.csv", predictions)
     write_json(run / "evaluation.json", evaluation)
+    write_model_card(run)
+    write_checklists(run)
+    mirror_evaluation(run, by_seed)
     return Evaluated(run, models, parts, parts.test, predictions, evaluation, by_seed)
 
 
@@ -92,6 +100,8 @@ def divided_again(run: Path, model: Model, prepared: Path | None = None) -> Part
     choice = CohortChoice(
         cohort=str(stored["manifest"]),
         positive=stored["positive"],
+        negative=stored.get("negative"),
+        classes=tuple(stored.get("classes", ())),
         each_row_its_own_patient=stored["each_row_its_own_patient"],
         axes=stored["axes"],
         key=stored["key"],
@@ -125,6 +135,10 @@ def divided_again(run: Path, model: Model, prepared: Path | None = None) -> Part
 def _measure(
     labels: np.ndarray, patients: Sequence[str], predictions: Sequence[Prediction], models: Sequence[Model]
 ) -> dict[str, Any]:
+    if models[0].classes:
+        of_classes = np.array([one.of_classes for one in predictions], dtype=np.float64)
+        temperatures = [model.temperature for model in models]
+        return several_classes.measure_classes(labels, of_classes, patients, temperatures, models[0].classes)
     probabilities = np.array([one.probability for one in predictions], dtype=np.float64)
     thresholds = {"youden": predictions[0].threshold, "half": 0.5}
     found: dict[str, Any] = dict(evaluate_classifier(labels, probabilities, patients, thresholds))
@@ -145,7 +159,8 @@ def _before_temperature(models: Sequence[Model], predictions: Sequence[Predictio
 def _over_seeds(by_seed: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Mean and standard deviation over seeds of the seeds' own measures."""
     found: dict[str, Any] = {"seeds": len(by_seed)}
-    for name in OVER_SEEDS:
+    several = any("macro_auroc" in one for one in by_seed.values())
+    for name in several_classes.OVER_SEEDS if several else OVER_SEEDS:
         values = [one[name] for one in by_seed.values() if one.get(name) is not None]
         found[f"{name}_mean"] = float(np.mean(values)) if values else None
         found[f"{name}_sd"] = float(np.std(values, ddof=1)) if len(values) > 1 else None

@@ -73,6 +73,7 @@ def explain_exam(
     """
     if target not in TARGETS:
         raise OctavoError(unknown_name("a target", target, TARGETS))
+    require_two_classes(model)
     explainers = [find_explainer(name) for name in by]
     require_explained_by(model.network, by)
     volume = read_exam(exam)
@@ -99,6 +100,19 @@ def explain_exam(
         numbers={**_agreement(attributions), **_overlap(heats, mask)},
         warnings=(*model.warnings(ScanFacts.of(volume, prepared)), *volume.notes, *prepared.warnings),
     )
+
+
+def require_two_classes(model: Model) -> None:
+    """Refuse to explain a model of more classes than two.
+
+    Raises:
+        OctavoError: If it is one.
+    """
+    if model.classes:
+        raise OctavoError(
+            f"{model.name} tells {', '.join(model.classes)} apart; wanted a model of two classes, whose margin is "
+            "explained; train one on a pair, with --positive and --negative"
+        )
 
 
 def write_explanations(out: Path, explanations: Iterable[Explanation], model: Model) -> list[dict[str, Any]]:

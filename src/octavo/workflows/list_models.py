@@ -78,15 +78,9 @@ def _listed(name: str, model: CataloguedModel, size: tuple[int, int, int]) -> Li
     reads_volumes = any(field.name == "size" for field in fields(kind))
     system, recipe = catalogued(name, **({"size": size} if reads_volumes else {}))
     parameters, gmac, refused = None, None, None
-    if model.is_installed and not reads_volumes:
-        parameters = sum(weights.numel() for weights in recipe.resolved().build_network().parameters())
-    elif model.is_installed:
+    if model.is_installed:
         try:
-            # only shapes, for weights that nobody asks would take seconds and gigabytes
-            with torch.device("meta"):
-                network = recipe.build_network()
-            parameters = sum(weights.numel() for weights in network.parameters())
-            gmac = multiply_adds(network, size) / 1e9
+            parameters, gmac = cost_of(recipe)
         except OctavoError as refusal:
             refused = str(refusal)
     return ListedModel(
@@ -100,6 +94,24 @@ def _listed(name: str, model: CataloguedModel, size: tuple[int, int, int]) -> Li
         gmac=gmac,
         refused=refused,
     )
+
+
+def cost_of(recipe: Any) -> tuple[int, float | None]:
+    """What a recipe's network costs.
+
+    Returns:
+        Parameters, and thousand millions of multiplications with addition for one volume; None for what reads slices.
+
+    Raises:
+        OctavoError: If the network cannot read volumes of the recipe's size.
+    """
+    size = getattr(recipe, "size", None)
+    if size is None:
+        return sum(weights.numel() for weights in recipe.resolved().build_network().parameters()), None
+    # only shapes, for weights that nobody asks would take seconds and gigabytes
+    with torch.device("meta"):
+        network = recipe.build_network()
+    return sum(weights.numel() for weights in network.parameters()), multiply_adds(network, size) / 1e9
 
 
 def _needs(model: CataloguedModel, recipe: Any) -> tuple[str, ...]:

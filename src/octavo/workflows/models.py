@@ -15,6 +15,7 @@ from octavo.cohorts.reference import Reference, ScanFacts
 from octavo.errors import OctavoError
 from octavo.files import read_json
 from octavo.metrics.calibration import apply_temperature
+from octavo.metrics.class_temperature import apply_class_temperature
 from octavo.systems import System, find_system
 from octavo.training.recipe import recipe_from_json
 from octavo.training.run import MODEL, RECIPE, load_model
@@ -42,9 +43,18 @@ class Model:
         """Prepared exams as the network reads them."""
         return self.system.inputs_of(self.recipe, exams)
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes, where there are more than two; else empty."""
+        return getattr(self.recipe, "class_names", None) or ()
+
     def probabilities(self, margins: Float[np.ndarray, " exam"]) -> Float[np.ndarray, " exam"]:
         """Calibrated probabilities of the positive class."""
         return apply_temperature(margins, self.temperature)
+
+    def class_probabilities(self, logits: Float[np.ndarray, "exam class"]) -> Float[np.ndarray, "exam class"]:
+        """Calibrated probabilities of more than two classes."""
+        return apply_class_temperature(logits, self.temperature)
 
     def warnings(self, facts: ScanFacts) -> tuple[str, ...]:
         """What speaks against believing the model on a scan."""
@@ -96,7 +106,8 @@ def _load(folder: Path) -> Model:
     reference, calibration = folder / "reference.json", folder / "calibration.json"
     chosen: dict[str, Any] = read_json(calibration) if calibration.exists() else {}
     if not chosen:
-        notes.append("not calibrated: threshold 0.5 and the network's own confidence")
+        threshold = "" if getattr(recipe, "class_names", None) else "threshold 0.5 and "
+        notes.append(f"not calibrated: {threshold}the network's own confidence")
     if not reference.exists():
         notes.append("what this model learnt from is not known, so no scan can be told to lie outside it")
     home = Path(os.path.abspath(folder))  # "." has no name

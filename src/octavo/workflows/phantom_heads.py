@@ -13,7 +13,7 @@ from octavo.phantom.head import make_head
 from octavo.phantom.streams import stream
 
 RECIPE = "phantom-heads.json"
-CHANGED, UNCHANGED = "AD", "NL"
+CHANGED, HALF_CHANGED, UNCHANGED = "AD", "MCI", "NL"
 """The labels, named as in tables of ADNI so that the same commands serve; no disease is meant."""
 
 
@@ -24,10 +24,18 @@ class WrittenHeads:
     manifest: Path
     heads: int
     changed: int
+    half_changed: int = 0
+    """How many of them half as strongly."""
 
     def describe(self) -> str:
         """The same for people."""
-        return f"{self.manifest}: {self.heads} heads, {self.changed} of them changed in a few axial slices (label {CHANGED})"
+        said = f"{self.manifest}: {self.heads} heads, {self.changed} of them changed in a few axial slices"
+        if not self.half_changed:
+            return f"{said} (label {CHANGED})"
+        return (
+            f"{said}: {self.changed - self.half_changed} (label {CHANGED}), and {self.half_changed} half as strongly "
+            f"(label {HALF_CHANGED})"
+        )
 
 
 def write_heads(
@@ -38,6 +46,7 @@ def write_heads(
     shape: tuple[int, int, int] = (48, 56, 48),
     prevalence: float = 0.5,
     strength: float = 0.6,
+    stages: bool = False,
 ) -> WrittenHeads:
     """Write `scans/HEAD.nii.gz`, `truth/HEAD.mask.npz` with the mask `changed`, and `manifest.csv`.
 
@@ -50,6 +59,7 @@ def write_heads(
         shape: Samples along the three axes.
         prevalence: Share of changed heads.
         strength: How much darker the changed patch is, 0 to 1.
+        stages: Half of the changed heads are changed half as strongly, which makes three classes.
 
     Raises:
         OctavoError: If a number is out of range, or the folder holds something else.
@@ -70,25 +80,29 @@ def write_heads(
         "shape": list(shape),
         "prevalence": prevalence,
         "strength": strength,
+        **({"stages": True} if stages else {}),
     }
     claim_phantoms(out, recipe, RECIPE)
     sweep_half_written(out)
     count = min(max(1, round(heads * prevalence)), heads - 1)
-    changed = set(stream(seed, "which heads").permutation(heads)[:count].tolist())
+    chosen = stream(seed, "which heads").permutation(heads)[:count].tolist()
+    half_changed = count // 2 if stages else 0
+    label_of = dict.fromkeys(chosen, CHANGED) | dict.fromkeys(chosen[:half_changed], HALF_CHANGED)
     rows = []
     for number in range(heads):
         name = f"h{number + 1:05d}"
         scan, truth = f"scans/{name}.nii.gz", f"truth/{name}.mask.npz"
         if not ((out / scan).exists() and (out / truth).exists()):
-            head = make_head(seed * 100_003 + number, number in changed, shape, strength)
+            own = strength / 2 if label_of.get(number) == HALF_CHANGED else strength
+            head = make_head(seed * 100_003 + number, number in label_of, shape, own)
             with atomic_writer(out / truth) as file:
                 np.savez_compressed(file, changed=head.changed)
             write_volume(head.volume, out / scan, overwrite=True)
-        label = CHANGED if number in changed else UNCHANGED
+        label = label_of.get(number, UNCHANGED)
         rows.append(
             {"exam_id": name, "patient_id": name, "path": scan, "laterality": "unknown", "label": label, "mask": truth}
         )
     manifest = out / "manifest.csv"
     if not manifest.exists():
         write_manifest(rows, manifest)
-    return WrittenHeads(manifest, heads, count)
+    return WrittenHeads(manifest, heads, count, half_changed)

@@ -10,6 +10,7 @@ from octavo.cohorts.exam import Exam, read_exam
 from octavo.cohorts.prepared import PreparedExam
 from octavo.cohorts.reference import OUTSIDE, PHANTOMS
 from octavo.errors import OctavoError
+from octavo.figures.class_sections import class_confusion_section, class_metrics, class_prevalence_section
 from octavo.figures.curves import Reliability
 from octavo.figures.evaluation_sections import (
     Part,
@@ -46,17 +47,13 @@ def report(evaluated: Evaluated) -> Path:
         Where it is.
     """
     run, predictions = evaluated.run, evaluated.predictions
-    labels = np.array([one.exam.label for one in predictions], dtype=np.int64)
-    probabilities = np.array([one.probability for one in predictions], dtype=np.float64)
     models = evaluated.models
+    several = bool(models[0].classes)
     sections = [
-        *_curves(labels, probabilities, evaluated.evaluation),
-        *_calibration(evaluated, labels, probabilities),
-        confusion_section(confusions_of(evaluated.evaluation)),
-        _prevalence(evaluated),
-        *([seeds_section(evaluated.by_seed)] if len(evaluated.by_seed) > 1 else []),
+        *(_of_several_classes(evaluated) if several else _of_two_classes(evaluated)),
         *_training(run, models[0].name.split("/")[-1]),
     ]
+    chosen = "the temperature was" if several else "thresholds and temperature were"
     path = run / "report.html"
     write_report(
         path,
@@ -64,16 +61,52 @@ def report(evaluated: Evaluated) -> Path:
             title=f"Evaluation of {run.resolve().name}",
             summary=(
                 f"{len(predictions)} exams of patients the models never saw, answered by {predictions[0].model}. "
-                "Intervals are 95 %, from a bootstrap over patients; thresholds and temperature were fixed on validation.",
+                f"Intervals are 95 %, from a bootstrap over patients; {chosen} fixed on validation.",
+                *(("Probabilities in the table of exams are those of the predicted class.",) if several else ()),
             ),
             warnings=_warnings(evaluated),
-            metrics=headline_metrics(evaluated.evaluation),
+            metrics=class_metrics(evaluated.evaluation) if several else headline_metrics(evaluated.evaluation),
             sections=tuple(sections),
             exams=tuple(_row(one, evaluated, number) for number, one in enumerate(predictions)),
             provenance=_provenance(run, models[0].name.split("/")[-1]),
         ),
     )
     return path
+
+
+def _of_two_classes(evaluated: Evaluated) -> list[Section]:
+    labels = np.array([one.exam.label for one in evaluated.predictions], dtype=np.int64)
+    probabilities = np.array([one.probability for one in evaluated.predictions], dtype=np.float64)
+    return [
+        *_curves(labels, probabilities, evaluated.evaluation),
+        *_calibration(evaluated, labels, probabilities),
+        confusion_section(confusions_of(evaluated.evaluation)),
+        _prevalence(evaluated),
+        *([seeds_section(evaluated.by_seed)] if len(evaluated.by_seed) > 1 else []),
+    ]
+
+
+def _of_several_classes(evaluated: Evaluated) -> list[Section]:
+    found, parts, names = evaluated.evaluation, evaluated.parts, evaluated.models[0].classes
+    note = (
+        f"The temperature, {found['temperature']:.3g}, was fitted on validation. Brier score, from 0 to 2, "
+        f"{found['brier_before_temperature']:.3f} before it, {found['brier']:.3f} after."
+    )
+    rows = {
+        part: [
+            len({one.exam.patient_id for one in getattr(parts, part)}),
+            *(int(counted[f"exams_of_{number}"]) for number in range(len(names))),
+        ]
+        for part, counted in parts.prevalences().items()
+    }
+    balanced = f"Classes of the training part were balanced by: {evaluated.models[0].recipe.balance}."
+    seeds = [seeds_section(evaluated.by_seed, ("macro_auroc", "accuracy", "macro_f1"))]
+    return [
+        class_confusion_section(_flat(found)),
+        Section("Calibration", paragraphs=(note,)),
+        class_prevalence_section(rows, names, balanced),
+        *(seeds if len(evaluated.by_seed) > 1 else []),
+    ]
 
 
 def _warnings(evaluated: Evaluated) -> tuple[str, ...]:
@@ -137,9 +170,9 @@ def _row(prediction: Prediction, evaluated: Evaluated, number: int) -> ExamRow:
         exam_id=exam.exam_id,
         patient_id=exam.patient_id,
         laterality=prediction.laterality,
-        label=str(exam.label),
-        predicted=str(prediction.predicted),
-        probability=prediction.probability,
+        label=prediction.name_of(exam.label),
+        predicted=prediction.name_of(prediction.predicted),
+        probability=max(prediction.probabilities) if prediction.classes else prediction.probability,
         warnings=tuple(text for text in prediction.warnings if text != PHANTOMS),
         picture=_thumbnail(prediction, evaluated, evaluated.exams[number]) if number < PICTURES else None,
     )

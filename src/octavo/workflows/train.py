@@ -2,12 +2,14 @@
 
 import logging
 import shutil
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch.utils.data import DataLoader
 
 from octavo.cohorts.choice import CohortChoice
 from octavo.cohorts.dataset import EpochOrder, evaluation_batches, training_batches, validation_batches
@@ -22,13 +24,19 @@ from octavo.metrics.calibration import apply_temperature, fit_temperature
 from octavo.metrics.classification import auroc, youden_threshold
 from octavo.metrics.exam_arrays import UndefinedMetricError
 from octavo.systems import System, find_system
-from octavo.training.fit import fit
-from octavo.training.inference import read_exams
+from octavo.training.fit import Stage, fit
+from octavo.training.inference import Readings, read_exams
 from octavo.training.machine import Machine
-from octavo.training.recipe import recipe_to_json
+from octavo.training.recipe import recipe_to_json, with_classes
 from octavo.training.run import COHORT, MODEL, RECIPE, claim, is_main_process, locked, provenance, save_model
+from octavo.training.tracking import Mirror
+from octavo.workflows.model_card import write_model_card
+from octavo.workflows.several_classes import calibrate_classes, validation_of_classes
 
 _log = logging.getLogger("octavo.train")
+
+FIRST_STAGE = "stage-1"
+"""Of classification; a stage of pretraining may stand before it."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +73,7 @@ def train(
         seeds: One model each; all share one split.
         machine: Where to train; by default whatever there is.
         prepared: Where prepared scans are kept, so that several runs can share them; by default in the run.
-        stage_one_of: Another run of the same recipe's first stage, whose first stage is taken over.
+        stage_one_of: Another run of the same recipe's first stage, whose first stage is taken over, pretraining included.
 
     Returns:
         What stands in `summary.json`.
@@ -80,6 +88,7 @@ def train(
     split = read_split(choice.split) if choice.split else None
     if recipe.balance_before_split:
         exams = undersample_cohort(exams, recipe.split_seed)
+    recipe = with_classes(recipe, exams.classes, system)
     content = {"system": system, **recipe_to_json(recipe)}
     source = choice.source(prepared or run / "prepared", recipe.preparation)
     recipe.build_network()  # refuses an impossible recipe before anything is written
@@ -87,6 +96,7 @@ def train(
     def divided() -> _Training:
         fractions, seed = recipe.split_fractions, recipe.split_seed
         parts = divide(exams, source, split=split, fractions=fractions, seed=seed, progress=_progress(len(exams.exams)))
+        parts.require_every_class()
         hashes = {
             "cohort_hash": exams.content_hash,
             "split_hash": parts.split.content_hash,
@@ -102,7 +112,8 @@ def train(
     with locked(run):
         if _unbegun(run):
             write_json(run / RECIPE, content)
-        claim(run, RECIPE, content)
+        stored = read_json(run / RECIPE) if (run / RECIPE).exists() else content
+        claim(run, RECIPE, _as_told_then(content, stored, recipe))
         identity = _identity(choice, exams)
         if (run / COHORT).exists():
             claim(run, COHORT, {**read_json(run / COHORT), **identity})
@@ -116,13 +127,17 @@ def train(
             claim(run, COHORT, identity)
         write_json(run / COHORT, identity)
         _keep_split(run / "splits.csv", training.parts.split)
+        mirror = Mirror(run, content) if training.machine.track == "mlflow" else None
         for seed in todo:
             _log.info("seed %d: %s", seed, _sizes(training.parts))
-            _train_seed(training, run / f"seed-{seed}", seed)
-        return _summarise(run, training.parts)
+            with nullcontext() if mirror is None else mirror.seed(run / f"seed-{seed}"):
+                _train_seed(training, run / f"seed-{seed}", seed, mirror)
+        summary = _summarise(run, training.parts, _split_from(choice, exams))
+        write_model_card(run)
+        return summary
 
 
-def _train_seed(training: _Training, folder: Path, seed: int) -> None:
+def _train_seed(training: _Training, folder: Path, seed: int, mirror: Mirror | None = None) -> None:
     """All stages of one seed, then what prediction needs: weights, reference, calibration, provenance."""
     recipe, parts, machine = training.recipe, training.parts, training.machine
     torch.manual_seed(seed)
@@ -131,18 +146,10 @@ def _train_seed(training: _Training, folder: Path, seed: int) -> None:
     validation = training.system.inputs_of(recipe, parts.validation)
     results = {}
     for number, stage in enumerate(training.system.stages_of(recipe, network, seed, labels)):
-        stream = seed + 500_000 * number
-        exams = training.system.inputs_of(recipe, parts.train, stream)
-        order = EpochOrder(labels, recipe.batch_size, recipe.balance, stream, balance_seed=seed)
         if number == 0 and training.stage_one_of is not None and is_main_process():
-            _take_over(training.stage_one_of, training, folder, stage.name)
-        result = fit(
-            stage,
-            training_batches(exams, order, machine.workers),
-            validation_batches(validation, recipe.batch_size, machine.workers),
-            folder / stage.name,
-            machine,
-        )
+            _take_over(training.stage_one_of, training, folder)
+        batches = _batches(training, stage, labels, validation, seed)
+        result = fit(stage, *batches, folder / stage.name, machine, mirror)
         results[stage.name] = {
             "epochs": result.epochs,
             "best_epoch": result.best_epoch,
@@ -155,15 +162,30 @@ def _train_seed(training: _Training, folder: Path, seed: int) -> None:
     write_json(folder / RECIPE, training.content)
     write_json(folder / "reference.json", Reference.of(one.facts for one in parts.train).to_json())
     readings = read_exams(network, evaluation_batches(validation, recipe.batch_size, machine.workers))
-    margins = readings.margins
-    write_json(folder / "calibration.json", calibrate(_labels(parts), margins))
+    write_json(folder / "calibration.json", _calibration(parts, readings))
     write_json(folder / "provenance.json", provenance(seed, training.hashes))
     # the last of what prediction needs: where there are weights, there is all that belongs to them
     save_model(folder / MODEL, network.state_dict())
     attention = {} if readings.slice_weights is None else describe_attention(readings.slice_weights)
-    write_json(folder / "finished.json", {"seed": seed, "stages": results, **_validation(parts, margins), **attention})
+    write_json(folder / "finished.json", {"seed": seed, "stages": results, **_validation(parts, readings), **attention})
     if attention.get("attention_note"):
         _log.warning("seed %d: %s", seed, attention["attention_note"])
+
+
+def _batches(
+    training: _Training, stage: Stage, labels: list[int], validation: Any, seed: int
+) -> tuple[DataLoader[Any], DataLoader[Any]]:
+    """What a stage learns from and what stops it, as the system or the stage itself has them."""
+    recipe, parts, workers = training.recipe, training.parts, training.machine.workers
+    # one stream for all that is random in a stage, so that a stage more or less before it changes nothing in it
+    stream = stage.task.seed
+    if stage.inputs is None:
+        exams = training.system.inputs_of(recipe, parts.train, stream)
+    else:
+        exams, validation = stage.inputs(parts.train, stream), stage.inputs(parts.validation, stream)
+    balance: Any = stage.balance or recipe.balance
+    order = EpochOrder(labels, recipe.batch_size, balance, stream, balance_seed=seed)
+    return training_batches(exams, order, workers), validation_batches(validation, recipe.batch_size, workers)
 
 
 def calibrate(labels: np.ndarray, margins: np.ndarray) -> dict[str, Any]:
@@ -193,6 +215,7 @@ def calibrate(labels: np.ndarray, margins: np.ndarray) -> dict[str, Any]:
 
 
 def _identity(choice: CohortChoice, exams: Cohort) -> dict[str, Any]:
+    named: dict[str, Any] = {"negative": choice.negative, "classes": list(choice.classes)}
     return {
         "manifest": choice.place,
         "content_hash": exams.content_hash,
@@ -201,6 +224,7 @@ def _identity(choice: CohortChoice, exams: Cohort) -> dict[str, Any]:
         "each_row_its_own_patient": choice.each_row_its_own_patient,
         "axes": choice.axes,
         "key": choice.key,
+        **{name: value for name, value in named.items() if value},
     }
 
 
@@ -226,9 +250,10 @@ def _keep_split(path: Path, split: Split) -> None:
     write_split(split, path, overwrite=True)
 
 
-def _take_over(other: Path, training: _Training, folder: Path, stage: str) -> None:
-    """Copy the first stage of another run, if it differs in nothing that matters to it: recipe, exams, split."""
-    content, before = training.content, read_json(other / RECIPE)
+def _take_over(other: Path, training: _Training, folder: Path) -> None:
+    """Copy the first stage of another run and what came before it, if they would be the same: recipe, exams, split."""
+    before = read_json(other / RECIPE)
+    content = _as_told_then(training.content, before, training.recipe)
     different = [n for n in content if before.get(n) != content[n] and not n.startswith(("consistency", "grad_cam"))]
     if read_json(other / COHORT).get("content_hash") != training.hashes["cohort_hash"]:
         different.append("its exams")
@@ -236,22 +261,37 @@ def _take_over(other: Path, training: _Training, folder: Path, stage: str) -> No
         different.append("its scans' voxels")
     if read_split(other / "splits.csv").content_hash != training.hashes["split_hash"]:
         different.append("its split")
-    source = other / folder.name / stage
-    if different or not (source / "finished.json").exists():
-        reason = f"differs in {different[0]}" if different else f"has no finished {folder.name}/{stage}"
+    sources = [place for place in sorted((other / folder.name).glob("stage-*")) if place.name <= FIRST_STAGE]
+    if different or not (other / folder.name / FIRST_STAGE / "finished.json").exists():
+        reason = f"differs in {different[0]}" if different else f"has no finished {folder.name}/{FIRST_STAGE}"
         raise OctavoError(f"{other}: this run {reason}; wanted one with the same first stage; train it first")
-    if not (folder / stage).exists():
-        shutil.copytree(source, folder / f"{stage}.tmp-copy")
-        (folder / f"{stage}.tmp-copy").rename(folder / stage)
+    for source in sources:
+        if not (folder / source.name).exists():
+            shutil.copytree(source, folder / f"{source.name}.tmp-copy")
+            (folder / f"{source.name}.tmp-copy").rename(folder / source.name)
+
+
+def _as_told_then(content: dict[str, Any], before: dict[str, Any], recipe: Any) -> dict[str, Any]:
+    """A recipe without the fields that did not exist when another was written, where they say what was done then."""
+    usual = recipe_to_json(type(recipe)())
+    return {name: value for name, value in content.items() if name in before or value != usual.get(name)}
 
 
 def _labels(parts: Parts) -> np.ndarray:
     return np.array([one.exam.label for one in parts.validation], dtype=np.int64)
 
 
-def _validation(parts: Parts, margins: np.ndarray) -> dict[str, Any]:
+def _calibration(parts: Parts, readings: Readings) -> dict[str, Any]:
+    if parts.classes:
+        return calibrate_classes(_labels(parts), readings.logits)
+    return calibrate(_labels(parts), readings.margins)
+
+
+def _validation(parts: Parts, readings: Readings) -> dict[str, Any]:
+    if parts.classes:
+        return validation_of_classes(_labels(parts), readings.logits)
     try:
-        return {"validation_auroc": auroc(_labels(parts), margins)}
+        return {"validation_auroc": auroc(_labels(parts), readings.margins)}
     except UndefinedMetricError as reason:
         return {"validation_auroc": None, "validation_auroc_undefined": str(reason)}
 
@@ -263,12 +303,20 @@ def _summary_tells(run: Path, seeds: tuple[int, ...]) -> bool:
     return set(seeds) <= set(told)
 
 
-def _summarise(run: Path, parts: Parts) -> dict[str, Any]:
+def _split_from(choice: CohortChoice, exams: Cohort) -> str:
+    """Who said which part each patient is in; only what octavo drew itself it can describe."""
+    if choice.split is not None:
+        return "file"
+    return "manifest" if all(exam.split is not None for exam in exams.exams) else "octavo"
+
+
+def _summarise(run: Path, parts: Parts, split_from: str) -> dict[str, Any]:
     """Mean and standard deviation over all finished seeds of the run."""
     finished = [read_json(path) for path in sorted(run.glob("seed-*/finished.json"))]
     values = [float(one["validation_auroc"]) for one in finished if one["validation_auroc"] is not None]  # type: ignore[arg-type]
     summary = {
         "seeds": [one["seed"] for one in finished],
+        "split_from": split_from,
         "parts": parts.prevalences(),
         "validation_auroc_mean": float(np.mean(values)) if values else None,
         "validation_auroc_sd": float(np.std(values, ddof=1)) if len(values) > 1 else None,
@@ -279,7 +327,13 @@ def _summarise(run: Path, parts: Parts) -> dict[str, Any]:
 
 
 def _sizes(parts: Parts) -> str:
-    counted = parts.prevalences()
+    counted, names = parts.prevalences(), dict(enumerate(parts.classes))
+    if names:
+        of_class = {
+            part: ", ".join(f"{told[f'exams_of_{number}']} {name}" for number, name in names.items())
+            for part, told in counted.items()
+        }
+        return ", ".join(f"{part} {told['exams']} exams ({of_class[part]})" for part, told in counted.items())
     return ", ".join(f"{name} {part['exams']} exams ({part['positives']} positive)" for name, part in counted.items())
 
 

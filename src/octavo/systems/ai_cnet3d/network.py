@@ -120,16 +120,19 @@ class AICNet3D(nn.Module):
         Raises:
             OctavoError: If the volumes have a size the network cannot take.
         """
-        self._check_input(x)
-        care = None
-        x = x.contiguous(memory_format=torch.channels_last_3d)
-        for number, block in enumerate(self.convolutions[:-1], start=1):
-            x, care = self._attend_after(number, block(x), care)
-        features = self.convolutions[-1].convolve(x)
+        features, care = self._features(x)
         logits, care = self._head(features, care)
         if care is None:
             raise AssertionError("the second attention always stands at or before the last convolution")
         return Output(logits, care, features)
+
+    def last_map(self, x: Float[Tensor, "batch 1 b d a"]) -> Float[Tensor, "batch channels b2 d2 a2"]:
+        """The map whose mean over places is what classes are told by: all of the network but its last layer.
+
+        Raises:
+            OctavoError: If the volumes have a size the network cannot take.
+        """
+        return self._last_map(*self._features(x))[0]
 
     def classify(self, features: Float[Tensor, "batch channels b d a"]) -> Float[Tensor, "batch classes"]:
         """From the last convolution's output to logits: the part of the network that Grad-CAM differentiates."""
@@ -152,8 +155,19 @@ class AICNet3D(nn.Module):
         after_last = [self.attentions[1]] if self.placement[1] == len(KERNELS) else []
         return [self.convolutions[-1].norm, *after_last, self.dense]
 
+    def _features(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        self._check_input(x)
+        care = None
+        x = x.contiguous(memory_format=torch.channels_last_3d)
+        for number, block in enumerate(self.convolutions[:-1], start=1):
+            x, care = self._attend_after(number, block(x), care)
+        return self.convolutions[-1].convolve(x), care
+
+    def _last_map(self, features: Tensor, care: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        return self._attend_after(len(KERNELS), self.convolutions[-1].activate(features), care)
+
     def _head(self, features: Tensor, care: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        x, care = self._attend_after(len(KERNELS), self.convolutions[-1].activate(features), care)
+        x, care = self._last_map(features, care)
         return self.dense(_pool(x, self.pooling)), care
 
     def _attend_after(self, number: int, x: Tensor, care: Tensor | None) -> tuple[Tensor, Tensor | None]:

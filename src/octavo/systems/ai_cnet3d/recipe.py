@@ -66,6 +66,15 @@ class AICNet3DRecipe:
     """At most so many for classification."""
     patience: int = 25
     """Stop after so many epochs without a better validation loss."""
+    pretrain: Literal["none", "reconstruct", "contrast"] = "none"
+    """What the network learns first, without labels, from all exams of the training part: to fill in hidden patches, or
+    to tell two variations of a scan from those of others."""
+    pretrain_epochs: int = 100
+    """At most so many of that, each over all exams of the training part."""
+    pretrain_patience: int = 25
+    """Patience of that."""
+    pretrain_mask: float = 0.6
+    """Share of the patches that `reconstruct` hides."""
     consistency: Literal["mse", "kl", "ssim", "pearson", "off"] = "mse"
     """What the second stage minimises between CARE and Grad-CAM; `off` leaves the second stage out."""
     consistency_weight: float = 0.75
@@ -86,7 +95,9 @@ class AICNet3DRecipe:
         require_choices(self)
         if not 0 <= self.consistency_weight <= 1:
             raise OctavoError(f"consistency weight is {self.consistency_weight}; wanted 0 to 1")
-        if min(self.batch_size, self.epochs, self.patience, self.consistency_epochs, self.consistency_patience) < 1:
+        stages = ("", "consistency_", "pretrain_")
+        lengths = [getattr(self, f"{stage}{name}") for stage in stages for name in ("epochs", "patience")]
+        if min(self.batch_size, *lengths) < 1:
             raise OctavoError("batch size, epochs and patience must be at least 1")
         for name in ("learning_rate", "grey_range"):
             if not 0 < getattr(self, name) < math.inf:
@@ -94,6 +105,18 @@ class AICNet3DRecipe:
         for name in ("shuffle_seed", "split_seed"):
             if not 0 <= getattr(self, name) < 2**63:
                 raise OctavoError(f"{name.replace('_', ' ')} is {getattr(self, name)}; wanted 0 to 2^63 - 1")
+
+        self._check_pretraining()
+
+    def _check_pretraining(self) -> None:
+        if not 0 < self.pretrain_mask < 1:
+            raise OctavoError(f"pretrain mask is {self.pretrain_mask}; wanted a share of the patches between 0 and 1")
+        if self.pretrain != "contrast":
+            return
+        if self.batch_size < 2:
+            raise OctavoError("batch size is 1; wanted 2 or more, as contrast tells the exams of a batch apart")
+        if self.augmentation == Augmentation(brightness=0, contrast=0, gamma=0, zoom=1):
+            raise OctavoError("all variation is off; wanted some, as contrast compares two variations of each scan")
 
     def resolved(self) -> "AICNet3DRecipe":
         """The recipe with everything that `published_protocol` implies written out."""
@@ -110,8 +133,51 @@ class AICNet3DRecipe:
             grad_cam="published",
         )
 
+    def within(self, epochs: int) -> "AICNet3DRecipe":
+        """The recipe that spends at most so many epochs in all: a third of them on consistency, where there is any.
+
+        With pretraining a quarter of all goes to it, at least one epoch, and a third of the rest to consistency. Epochs are
+        counted alike, though one of pretraining reads every exam of the training part, and one of the other stages only
+        what is left after balancing.
+
+        Raises:
+            OctavoError: If there is pretraining and only one epoch.
+
+        Example:
+            >>> two_stages = AICNet3DRecipe().within(12)
+            >>> two_stages.epochs, two_stages.consistency_epochs, AICNet3DRecipe(consistency="off").within(12).epochs
+            (8, 4, 12)
+            >>> three_stages = AICNet3DRecipe(pretrain="reconstruct").within(12)
+            >>> three_stages.pretrain_epochs, three_stages.epochs, three_stages.consistency_epochs
+            (3, 6, 3)
+        """
+        if self.pretrain != "none":
+            if epochs < 2:
+                raise OctavoError(f"{epochs} epoch in all; wanted 2 or more, as one at least goes to pretraining")
+            first = max(1, epochs // 4)
+            return replace(
+                replace(self, pretrain="none").within(epochs - first), pretrain=self.pretrain, pretrain_epochs=first
+            )
+        second = 0 if self.consistency == "off" else epochs // 3
+        if second == 0:
+            return replace(self, epochs=epochs, consistency="off")
+        return replace(self, epochs=epochs - second, consistency_epochs=second)
+
+    @property
+    def learns_by_steps(self) -> bool:
+        """Whether it has a learning rate and epochs; always."""
+        return True
+
     def build_network(self) -> "AICNet3D":
-        """The network, with weights drawn from torch's current seed."""
+        """The network, with weights drawn from torch's current seed.
+
+        Raises:
+            OctavoError: If there can be no such network, or volumes are too small to hide a part of them.
+        """
+        if self.pretrain == "reconstruct" and max(self.size) < 15:
+            raise OctavoError(
+                f"volumes of {self.size} are a single patch; wanted 15 or more along an axis to hide some"
+            )
         from octavo.systems.ai_cnet3d.network import AICNet3D
 
         return AICNet3D(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from octavo.cohorts.preparation import Preparation
 from octavo.cohorts.reference import UNTRAINED
 from octavo.errors import OctavoError
-from octavo.training.recipe import require_choices
+from octavo.training.recipe import require_choices, require_class_names
 
 if TYPE_CHECKING:
     from octavo.systems.dino_atten3d.network import DinoAtten3D
@@ -55,9 +55,12 @@ class DinoAtten3DRecipe:
     """Features of a slice; filled in when the weights are looked at."""
     backbone_fingerprint: str | None = None
     """Of the weights; filled in likewise. A model never reads slices with other weights than it learnt with."""
+    class_names: tuple[str, ...] | None = None
+    """Of three or more classes, in the order of their labels; filled in from the cohort. None where there are two."""
 
     def __post_init__(self) -> None:
         require_choices(self)
+        require_class_names(self.class_names)
         if min(self.batch_size, self.epochs, self.patience, self.hidden, *self.embedding) < 1 or self.slices < 0:
             raise OctavoError("batch size, epochs, patience and widths must be at least 1, and slices at least 0")
         for name in ("learning_rate", "temperature"):
@@ -79,13 +82,27 @@ class DinoAtten3DRecipe:
         path = None if self.weights is None else str(Path(self.weights).absolute())
         return replace(self, weights=path, backbone_width=backbone.width, backbone_fingerprint=backbone.fingerprint)
 
+    def within(self, epochs: int) -> "DinoAtten3DRecipe":
+        """The recipe that spends at most so many epochs; features are computed once and are none."""
+        return replace(self, epochs=epochs)
+
+    @property
+    def learns_by_steps(self) -> bool:
+        """Whether it has a learning rate and epochs; always."""
+        return True
+
     def build_network(self) -> "DinoAtten3D":
         """The head, with weights drawn from torch's current seed."""
         from octavo.systems.dino_atten3d.network import DinoAtten3D
 
         if self.backbone_width is None:
             raise OctavoError("the recipe does not say how wide the backbone is; wanted a resolved recipe")
-        return DinoAtten3D(self.backbone_width, self.hidden, self.embedding)
+        return DinoAtten3D(self.backbone_width, self.hidden, self.embedding, self.classes)
+
+    @property
+    def classes(self) -> int:
+        """How many classes the network tells apart."""
+        return len(self.class_names or ()) or 2
 
     @property
     def notes(self) -> tuple[str, ...]:

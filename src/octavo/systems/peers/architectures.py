@@ -31,6 +31,8 @@ class Architecture:
     """The sizes of network there are."""
     closed_form: bool = False
     """Whether the best weights follow at once from all exams, without steps."""
+    most_classes: float = math.inf
+    """How many classes it can tell apart."""
 
     def build(self, recipe: "PeerRecipe") -> Any:
         """The network, with weights drawn from torch's current seed."""
@@ -74,6 +76,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         smallest=(2, 8, 2),
         scales=("small",),
         closed_form=True,
+        most_classes=2,
     ),
     "trivial": Architecture("trivial:trivial", cell=(1, 1, 1), smallest=(2, 1, 1), scales=("small",), closed_form=True),
 }

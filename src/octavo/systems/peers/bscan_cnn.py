@@ -23,7 +23,7 @@ CHANNELS = (1, 16, 32, 64, 128)
 def bscan_cnn(recipe: "PeerRecipe") -> ConvolutionalPeer:
     """The network: about as many parameters as AI-CNet3D."""
     steps = [_step(inputs, outputs, 2) for inputs, outputs in pairwise(CHANNELS)]
-    return ConvolutionalPeer(nn.Sequential(*steps, _step(CHANNELS[-1], CHANNELS[-1], 1)), CHANNELS[-1])
+    return ConvolutionalPeer(nn.Sequential(*steps, _step(CHANNELS[-1], CHANNELS[-1], 1)), CHANNELS[-1], recipe.classes)
 
 
 def _step(inputs: int, outputs: int, stride: int) -> nn.Sequential:

@@ -15,7 +15,7 @@ from octavo.blocks.precision import full_precision
 from octavo.errors import OctavoError
 from octavo.systems.peers.network import Output
 from octavo.systems.peers.scan_features import FEATURES, scan_features
-from octavo.systems.peers.trivial import logits_of, require_both
+from octavo.systems.peers.trivial import logits_of, require_all
 
 if TYPE_CHECKING:
     from octavo.systems.peers.recipe import PeerRecipe
@@ -70,7 +70,7 @@ class FeaturesLogistic(nn.Module):
         Raises:
             OctavoError: If one class is missing.
         """
-        require_both(labels)
+        require_all(labels)
         numbers = numbers.double()
         mean, spread = numbers.mean(dim=0), numbers.std(dim=0, correction=0)
         # what is the same in all exams but for rounding must not be blown up

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from octavo.errors import OctavoError
 from octavo.systems.peers.architectures import PATCH
-from octavo.systems.peers.network import CLASSES, ConvolutionalPeer, Output
+from octavo.systems.peers.network import ConvolutionalPeer, Output
 
 if TYPE_CHECKING:
     from octavo.systems.peers.recipe import PeerRecipe
@@ -36,15 +36,18 @@ def resnet3d(recipe: "PeerRecipe") -> ConvolutionalPeer:
     make = nets.resnet10 if recipe.scale == "small" else nets.resnet18
     whole = make(spatial_dims=3, n_input_channels=1, conv1_t_stride=2, feed_forward=False)
     stem = (whole.conv1, whole.bn1, whole.act, whole.maxpool)
-    return ConvolutionalPeer(nn.Sequential(*stem, whole.layer1, whole.layer2, whole.layer3, whole.layer4), 512)
+    trunk = nn.Sequential(*stem, whole.layer1, whole.layer2, whole.layer3, whole.layer4)
+    return ConvolutionalPeer(trunk, 512, recipe.classes)
 
 
 def densenet3d(recipe: "PeerRecipe") -> ConvolutionalPeer:
     """DenseNet-121 in three dimensions, or a small one with the same number of blocks."""
     whole = monai_nets("densenet3d").DenseNet(
-        spatial_dims=3, in_channels=1, out_channels=CLASSES, **DENSENETS[recipe.scale]
+        spatial_dims=3, in_channels=1, out_channels=recipe.classes, **DENSENETS[recipe.scale]
     )
-    return ConvolutionalPeer(nn.Sequential(*whole.features, nn.ReLU()), whole.class_layers.out.in_features)
+    return ConvolutionalPeer(
+        nn.Sequential(*whole.features, nn.ReLU()), whole.class_layers.out.in_features, recipe.classes
+    )
 
 
 def vit3d(recipe: "PeerRecipe") -> nn.Module:
@@ -54,7 +57,7 @@ def vit3d(recipe: "PeerRecipe") -> nn.Module:
         img_size=recipe.size,
         patch_size=PATCH,
         classification=True,
-        num_classes=CLASSES,
+        num_classes=recipe.classes,
         # by default the logits are squeezed between -1 and 1, and no answer could be sure
         post_activation="none",
         qkv_bias=True,

@@ -7,8 +7,6 @@ from typing import NamedTuple
 from jaxtyping import Float
 from torch import Tensor, nn
 
-CLASSES = 2
-
 
 class Output(NamedTuple):
     """What a peer gives back."""
@@ -24,6 +22,7 @@ class ConvolutionalPeer(nn.Module):
     Args:
         trunk: From volumes to features.
         channels: Of the features.
+        classes: Number of logits.
 
     Example:
         >>> import torch
@@ -34,10 +33,10 @@ class ConvolutionalPeer(nn.Module):
 
     explained_by = ("grad-cam",)
 
-    def __init__(self, trunk: nn.Module, channels: int) -> None:
+    def __init__(self, trunk: nn.Module, channels: int, classes: int = 2) -> None:
         super().__init__()
         self.trunk = trunk
-        self.dense = nn.Linear(channels, CLASSES)
+        self.dense = nn.Linear(channels, classes)
 
     def forward(self, x: Float[Tensor, "batch 1 b d a"]) -> Output:
         """Read volumes."""

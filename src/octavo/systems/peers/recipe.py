@@ -8,7 +8,7 @@ from octavo.cohorts.augmentation import Augmentation
 from octavo.cohorts.preparation import Preparation
 from octavo.errors import OctavoError
 from octavo.systems.peers.architectures import ARCHITECTURES
-from octavo.training.recipe import require_choices
+from octavo.training.recipe import require_choices, require_class_names
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,12 @@ class PeerRecipe:
     """At most so many."""
     patience: int = 25
     """Stop after so many epochs without a better validation loss."""
+    class_names: tuple[str, ...] | None = None
+    """Of three or more classes, in the order of their labels; filled in from the cohort. None where there are two."""
 
     def __post_init__(self) -> None:
         require_choices(self)
+        require_class_names(self.class_names)
         if min(self.batch_size, self.epochs, self.patience) < 1:
             raise OctavoError("batch size, epochs and patience must be at least 1")
         for name in ("learning_rate", "grey_range", "l2"):
@@ -61,6 +64,12 @@ class PeerRecipe:
         kind = ARCHITECTURES[self.architecture]
         if self.scale not in kind.scales:
             raise OctavoError(f"scale is {self.scale!r}; {self.architecture} has one size only; wanted 'small'")
+        if self.classes > kind.most_classes:
+            raise OctavoError(
+                f"{self.architecture} tells two classes apart, and there are {self.classes} "
+                f"({', '.join(self.class_names or ())}); wanted two; choose them with --positive and --negative instead of "
+                "--classes, or train another architecture"
+            )
         if kind.closed_form and self.balance == "weighted-sampling":
             raise OctavoError(
                 f"balance is 'weighted-sampling'; {self.architecture} is fitted to each exam once; wanted none, undersample "
@@ -74,6 +83,15 @@ class PeerRecipe:
         as_they_are = Augmentation(brightness=0, contrast=0, gamma=0, zoom=1)
         return replace(self, augmentation=as_they_are)
 
+    def within(self, epochs: int) -> "PeerRecipe":
+        """The recipe that spends at most so many epochs."""
+        return replace(self, epochs=epochs)
+
+    @property
+    def learns_by_steps(self) -> bool:
+        """Whether it has a learning rate and epochs; what is fitted at once has neither."""
+        return not ARCHITECTURES[self.architecture].closed_form
+
     def build_network(self) -> Any:
         """The network, with weights drawn from torch's current seed.
 
@@ -83,6 +101,11 @@ class PeerRecipe:
         kind = ARCHITECTURES[self.architecture]
         kind.require(self.architecture, self.size, self.batch_size)
         return kind.build(self)
+
+    @property
+    def classes(self) -> int:
+        """How many classes the network tells apart."""
+        return len(self.class_names or ()) or 2
 
     @property
     def preparation(self) -> Preparation:

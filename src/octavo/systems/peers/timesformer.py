@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from octavo.blocks.divided_attention import DividedBlock
 from octavo.systems.peers.architectures import PATCH
-from octavo.systems.peers.network import CLASSES, Output
+from octavo.systems.peers.network import Output
 
 if TYPE_CHECKING:
     from octavo.systems.peers.recipe import PeerRecipe
@@ -33,6 +33,7 @@ class TimeSformer(nn.Module):
         width: Numbers of a token.
         blocks: How many.
         heads: Of each attention.
+        classes: Number of logits.
 
     Example:
         >>> TimeSformer((3, 32, 16), width=8, blocks=1, heads=2)(torch.zeros(2, 1, 3, 32, 16)).logits.shape
@@ -41,7 +42,7 @@ class TimeSformer(nn.Module):
 
     explained_by = ()
 
-    def __init__(self, size: tuple[int, int, int], width: int, blocks: int, heads: int) -> None:
+    def __init__(self, size: tuple[int, int, int], width: int, blocks: int, heads: int, classes: int = 2) -> None:
         super().__init__()
         patch = (1, *PATCH[1:])
         places = (size[1] // PATCH[1]) * (size[2] // PATCH[2])
@@ -52,7 +53,7 @@ class TimeSformer(nn.Module):
         self.times = nn.Parameter(_drawn(1, size[0], 1, width))
         self.blocks = nn.ModuleList(DividedBlock(width, heads) for _ in range(blocks))
         self.norm = nn.LayerNorm(width)
-        self.dense = nn.Linear(width, CLASSES)
+        self.dense = nn.Linear(width, classes)
 
     def forward(self, x: Float[Tensor, "batch 1 b d a"]) -> Output:
         """Read volumes."""
@@ -65,7 +66,7 @@ class TimeSformer(nn.Module):
 
 def timesformer(recipe: "PeerRecipe") -> TimeSformer:
     """The network that a recipe asks for."""
-    return TimeSformer(recipe.size, *SCALES[recipe.scale])
+    return TimeSformer(recipe.size, *SCALES[recipe.scale], recipe.classes)
 
 
 def _drawn(*shape: int) -> Tensor:

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 
 class Trivial(nn.Module):
-    """One number: the log odds of the disease.
+    """The log odds of every class but the first, against the first: of two classes one number.
+
+    Args:
+        classes: Number of logits.
 
     Example:
         >>> network = Trivial()
@@ -29,9 +32,9 @@ class Trivial(nn.Module):
 
     explained_by = ()
 
-    def __init__(self) -> None:
+    def __init__(self, classes: int = 2) -> None:
         super().__init__()
-        self.bias = nn.Parameter(torch.zeros(1))
+        self.bias = nn.Parameter(torch.zeros(classes - 1))
 
     def forward(self, x: Float[Tensor, "batch 1 b d a"]) -> Output:
         """The same answer to every volume."""
@@ -43,24 +46,26 @@ class Trivial(nn.Module):
 
     def answer(self, numbers: Float[Tensor, "batch 0"]) -> Float[Tensor, "batch classes"]:
         """Logits."""
-        return logits_of(self.bias.expand(len(numbers)))
+        margins = self.bias.expand(len(numbers), -1)
+        return torch.cat((torch.zeros_like(margins[:, :1]), margins), dim=1)
 
     def fit(
         self, numbers: Float[Tensor, "exam 0"], labels: Int[Tensor, " exam"], weights: Float[Tensor, " exam"]
     ) -> None:
-        """Take the share of the disease among the exams.
+        """Take the share of each class among the exams.
 
         Raises:
             OctavoError: If one class is missing.
         """
-        require_both(labels)
+        require_all(labels, len(self.bias) + 1)
+        of_class = torch.stack([weights[labels == label].sum() for label in range(len(self.bias) + 1)])
         with torch.no_grad():
-            self.bias.copy_(torch.log(weights[labels == 1].sum() / weights[labels == 0].sum()))
+            self.bias.copy_(torch.log(of_class[1:] / of_class[0]))
 
 
 def trivial(recipe: "PeerRecipe") -> Trivial:
     """The network that a recipe asks for."""
-    return Trivial()
+    return Trivial(recipe.classes)
 
 
 def logits_of(margin: Float[Tensor, " batch"]) -> Float[Tensor, "batch 2"]:
@@ -68,14 +73,15 @@ def logits_of(margin: Float[Tensor, " batch"]) -> Float[Tensor, "batch 2"]:
     return torch.stack((torch.zeros_like(margin), margin), dim=1)
 
 
-def require_both(labels: Int[Tensor, " exam"]) -> None:
-    """Refuse exams of one class, whose best fit is without end.
+def require_all(labels: Int[Tensor, " exam"], classes: int = 2) -> None:
+    """Refuse exams that lack a class, whose best fit is without end.
 
     Raises:
         OctavoError: Naming the missing class.
     """
-    counts = torch.bincount(labels, minlength=2)
+    counts = torch.bincount(labels, minlength=classes)
     if int(counts.min()) == 0:
+        wanted = "both" if classes == 2 else "all"
         raise OctavoError(
-            f"class {int(counts.argmin())} is empty in the training part; wanted both; choose another split seed"
+            f"class {int(counts.argmin())} is empty in the training part; wanted {wanted}; choose another split seed"
         )

@@ -50,6 +50,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "train what people use otherwise: ResNet, DenseNet, ViT, TimeSformer and simpler ones",
     ),
     "evaluate": ("octavo.cli.evaluate:Evaluate", "measure a finished run on patients it never saw"),
+    "benchmark": (
+        "octavo.cli.benchmark:Benchmark",
+        "compare models on one cohort, on the same terms, and test them once",
+    ),
     "predict": ("octavo.cli.predict:Predict", "give a probability for each scan, and say when not to trust it"),
     "explain": ("octavo.cli.explain:Explain", "show where a model looked, on the scan's own grid"),
     "demo": ("octavo.cli.demo:Demo", "the whole way on synthetic eyes: cohort, training, evaluation, explanation"),

@@ -1,0 +1,99 @@
+"""Who is learnt from, who chooses and who is only measured: the same for every model."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from octavo.cohorts.choice import CohortChoice
+from octavo.cohorts.folds import split_folds
+from octavo.cohorts.manifest import Cohort
+from octavo.cohorts.parts import Parts, divide, equal_scans
+from octavo.cohorts.preparation import Preparation
+from octavo.cohorts.prepared import PreparedExam
+from octavo.cohorts.splits import FRACTIONS, Split, read_split, write_split
+from octavo.cohorts.transfer import split_by_covariate
+from octavo.errors import OctavoError
+from octavo.files import plain_name
+from octavo.workflows.benchmark.plan import Plan
+
+_log = logging.getLogger("octavo.benchmark")
+
+
+def divide_for_all(plan: Plan, choice: CohortChoice, folder: Path, prepared: Path) -> dict[str, Parts]:
+    """Divide the patients once, by the plan, and keep the splits in the folder.
+
+    Scans are prepared for that, because equal scans must stay in one part whatever they are called.
+
+    Args:
+        plan: How to divide.
+        choice: Which exams.
+        folder: Where splits are kept, as `octavo cohort split` writes them.
+        prepared: Where prepared scans are kept.
+
+    Returns:
+        The parts of each division by its name; the only one of an undivided benchmark has an empty name.
+
+    Raises:
+        OctavoError: If a scan cannot be used, a patient or a scan is in two parts, there are too few patients, or an earlier
+            call divided otherwise.
+    """
+    cohort = choice.read()
+    source = choice.source(prepared, _least_demanding(plan))
+    _log.info("preparing %d scans, once for all models that read them alike", len(cohort.exams))
+    ready, failed = source.prepare_all(cohort.exams)
+    if failed:
+        exam, reason = failed[0]
+        raise OctavoError(
+            f"{cohort.path.name}: {len(failed)} of {len(cohort.exams)} scans cannot be used; the first is exam "
+            f"{exam.exam_id!r}: {reason}; take them out of the manifest (octavo cohort check lists what cannot be read)"
+        )
+    parts = {}
+    for name, split in _splits(plan, choice, cohort, ready).items():
+        parts[name] = divide(cohort, source, split=split, fractions=FRACTIONS, seed=plan.division_seed)
+        _keep(split_path(folder, name), parts[name].split)
+    return parts
+
+
+def split_path(folder: Path, division: str) -> Path:
+    """Where the split of a division is kept.
+
+    Example:
+        >>> split_path(Path("run"), "").name, str(split_path(Path("run"), "fold-1"))
+        ('splits.csv', 'run/splits/fold-1.csv')
+    """
+    return folder / "splits" / f"{division}.csv" if division else folder / "splits.csv"
+
+
+def _splits(plan: Plan, choice: CohortChoice, cohort: Cohort, ready: Sequence[PreparedExam]) -> dict[str, Split | None]:
+    if plan.folds is None and plan.transfer is None:
+        return {"": read_split(choice.split) if choice.split else None}
+    if choice.split is not None or any(exam.split for exam in cohort.exams):
+        raise OctavoError(
+            f"{cohort.path.name}: is divided already, by {'a split file' if choice.split else 'its column split'}, and "
+            "folds or transfer were asked for; wanted one of the two; drop one of them"
+        )
+    together = equal_scans(ready)
+    if plan.folds is not None:
+        folds = split_folds(cohort, plan.folds, seed=plan.division_seed, together=together)
+        return {f"fold-{number}": split for number, split in enumerate(folds, start=1)}
+    by_value = split_by_covariate(cohort, str(plan.transfer), seed=plan.division_seed, together=together)
+    names = {f"{plan.transfer}-{plain_name(value)}": split for value, split in by_value.items()}
+    if len(names) < len(by_value):
+        raise OctavoError(f"{cohort.path.name}: two values of {plan.transfer} differ in odd letters only; rename one")
+    return dict(names)
+
+
+def _keep(path: Path, split: Split) -> None:
+    if path.exists() and read_split(path).content_hash != split.content_hash:
+        raise OctavoError(
+            f"{path}: this benchmark was begun with another division of the patients; wanted the same manifest and split; "
+            "bring the old ones back, or choose another folder"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_split(split, path, overwrite=True)
+
+
+def _least_demanding(plan: Plan) -> Preparation:
+    """The preparation of the model that takes most kinds of scans: what it refuses no other could use."""
+    preparations = [plan.recipe(name)[1].preparation for name in plan.models]
+    return min(preparations, key=lambda one: (one.both_ends, one.hemiretinas, one.size is None))

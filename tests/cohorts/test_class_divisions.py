@@ -158,8 +158,14 @@ def test_parts_count_every_class_and_want_all_of_them_where_they_learn(tmp_path)
     cohort = read_manifest(tmp_path / "cohort.csv", classes=CLASSES)
     preparer = Preparer(tmp_path / "prepared", Preparation(size=(2, 4, 3)))
     parts = divide(cohort, preparer, split=None, fractions=(0.5, 0.3, 0.2), seed=1)
-    assert parts.prevalences()["train"] == {"exams": 4, "exams_of_0": 1, "exams_of_1": 1, "exams_of_2": 2}
-    assert parts.prevalences()["test"] == {"exams": 1, "exams_of_0": 0, "exams_of_1": 1, "exams_of_2": 0}
+    assert parts.prevalences()["train"] == {
+        "exams": 4,
+        "patients": 4,
+        "exams_of_0": 1,
+        "exams_of_1": 1,
+        "exams_of_2": 2,
+    }
+    assert parts.prevalences()["test"] == {"exams": 1, "patients": 1, "exams_of_0": 0, "exams_of_1": 1, "exams_of_2": 0}
     parts.require_every_class()
     with pytest.raises(
         OctavoError, match="the validation part has no exam of class 'AD'; wanted some of each of NL, MCI"

@@ -10,6 +10,7 @@ from octavo.cohorts.labels import LabelNames
 from octavo.errors import OctavoError
 
 HEADER = "exam_id,patient_id,path,laterality,label"
+PAIR = {"positive": "AD", "negative": "NL"}
 NAMES = ("NL", "MCI", "AD", "NL", "AD", "MCI", "MCI")
 
 
@@ -17,6 +18,12 @@ NAMES = ("NL", "MCI", "AD", "NL", "AD", "MCI", "MCI")
 def adni(tmp_path):
     rows = [f"e{number},p{number},{number}.npy,OD,{name}" for number, name in enumerate(NAMES)]
     path = tmp_path / "adni.csv"
+    path.write_text("\n".join([HEADER, *rows]), encoding="utf-8")
+    return path
+
+
+def of_labels(path, *labels):
+    rows = [f"e{number},p{number},{number}.npy,OD,{name}" for number, name in enumerate(labels)]
     path.write_text("\n".join([HEADER, *rows]), encoding="utf-8")
     return path
 
@@ -115,6 +122,89 @@ def test_prediction_needs_not_every_class(tmp_path):
     assert [exam.label for exam in cohort.exams] == [2, None]
     pair = read_manifest(path, positive="AD", negative="NL", require_labels=False)
     assert [exam.label for exam in pair.exams] == [1, None]
+
+
+@pytest.mark.parametrize("required", [True, False])
+@pytest.mark.parametrize("of_model", [True, False])
+@pytest.mark.parametrize(
+    ("label", "meant", "option"),
+    [
+        ("nl", "NL", "negative"),
+        ("Nl", "NL", "negative"),
+        ("N-L", "NL", "negative"),
+        ("a_d", "AD", "positive"),
+        ("A D", "AD", "positive"),
+        ("A\u2013D", "AD", "positive"),
+    ],
+)
+def test_another_spelling_of_a_pairs_name_is_not_left_out(tmp_path, label, meant, option, required, of_model):
+    path = of_labels(tmp_path / "m.csv", "NL", "AD", "MCI", label)
+    message = refusal(path, **PAIR, require_labels=required, of_model=of_model)
+    said = (
+        f"m.csv, line 5, column 'label': is {label!r}, another spelling of {meant!r}, as --{option} says; wanted one; "
+    )
+    assert message == f"{said}write it {meant!r}"
+
+
+def test_the_encoding_and_the_digits_of_a_name_are_spelling_too(tmp_path):
+    path = of_labels(tmp_path / "m.csv", "Zo\u00eb", "NL", "Zoe\u0308", "MCI")
+    assert "line 4" in refusal(path, positive="Zo\u00eb", negative="NL")
+    grades = of_labels(tmp_path / "grades.csv", "0", "1", "2", "1.0")
+    assert "line 5, column 'label': is '1.0', another spelling of '1'" in refusal(grades, positive="1", negative="0")
+    missing = of_labels(tmp_path / "missing.csv", "0", "1", "-1")
+    assert read_manifest(missing, positive="1", negative="0").left_out == {"-1": 1}
+
+
+def test_of_two_names_none_is_another_spelling_of_the_positive(tmp_path):
+    path = of_labels(tmp_path / "m.csv", "AD", "ad", "AD")
+    for required in (True, False):
+        assert "line 3" in refusal(path, positive="AD", require_labels=required)
+    alone = of_labels(tmp_path / "alone.csv", "AD", "AD")
+    assert "is 'AD', another spelling of 'Ad'" in refusal(alone, positive="Ad", require_labels=False)
+
+
+@pytest.mark.parametrize("required", [True, False])
+@pytest.mark.parametrize(
+    ("said", "got", "meant"),
+    [
+        ({"positive": "Ad", "negative": "NL"}, "Ad", "AD"),
+        ({"positive": "ad", "negative": "nl"}, "nl", "NL"),
+        ({"positive": "AD", "negative": "N L"}, "N L", "NL"),
+    ],
+)
+def test_a_misspelt_option_is_told_what_stands_there(adni, said, got, meant, required):
+    message = refusal(adni, **said, require_labels=required)
+    assert f"{got!r} is not a label of any exam; wanted one of: AD, MCI, NL; did you mean {meant!r}?" in message
+
+
+def test_where_no_label_is_needed_exams_of_neither_class_stay_without_one(adni, caplog):
+    with caplog.at_level(logging.INFO, "octavo"):
+        cohort = read_manifest(adni, **PAIR, require_labels=False)
+    assert [exam.label for exam in cohort.exams] == [{"NL": 0, "AD": 1}.get(name) for name in NAMES]
+    assert cohort.left_out == {}
+    said = "adni.csv: exams without a label, as of neither --positive AD --negative NL: 3 of MCI"
+    assert caplog.messages == [said]
+
+
+def test_names_that_a_model_knows_need_no_exam_that_bears_them(tmp_path):
+    others = of_labels(tmp_path / "m.csv", "NL", "MCI")
+    assert "'AD' is not a label of any exam" in refusal(others, **PAIR, require_labels=False)
+    known = {**PAIR, "require_labels": False, "of_model": True}
+    assert [exam.label for exam in read_manifest(others, **known).exams] == [0, None]
+    numbers = of_labels(tmp_path / "numbers.csv", "1", "0", "")
+    assert [exam.label for exam in read_manifest(numbers, **known).exams] == [1, 0, None]
+    mixed = of_labels(tmp_path / "mixed.csv", "1", "NL")
+    assert [exam.label for exam in read_manifest(mixed, **known).exams] == [None, 0]
+
+
+def test_a_cohort_knows_the_names_of_its_two_classes(adni, tmp_path):
+    assert read_manifest(adni, **PAIR).pair == ("NL", "AD")
+    assert read_manifest(of_labels(tmp_path / "two.csv", "POAG", "Normal"), positive="Normal").pair == (
+        "POAG",
+        "Normal",
+    )
+    assert read_manifest(of_labels(tmp_path / "numbers.csv", "1", "0")).pair == ()
+    assert read_manifest(adni, classes=("NL", "MCI", "AD")).pair == ()
 
 
 def test_options_are_said_as_they_are_passed():

@@ -227,3 +227,20 @@ def test_a_damaged_exam_is_named_before_training_and_packed_again(manifest, pack
 
     assert (again.before, again.failed) == (15, ())
     assert chunk.read_bytes() == whole
+
+
+def test_it_keeps_the_names_of_a_pair_and_what_the_pair_left_out(manifest, tmp_path):
+    names = ("NL", "MCI", "AD")
+    named = [{**row, "label": names[number // 2 % 3]} for number, row in enumerate(rows(16))]
+    write_manifest(named, manifest, overwrite=True)
+    choice = CohortChoice(str(manifest), positive="AD", negative="NL")
+    pack_cohort(choice, tmp_path / "store", SIZE, jobs=1)
+    cohort = CohortChoice(str(tmp_path / "store")).read()
+    assert (cohort.pair, cohort.left_out) == (("NL", "AD"), {"MCI": 6})
+    assert cohort.content_hash == choice.read().content_hash
+
+
+def test_a_store_from_before_pairs_were_kept_has_none(packed):
+    cohort = read_packed_cohort(str(packed)).cohort
+    assert "pair" not in json.loads((packed / "cohort.json").read_text(encoding="utf-8"))
+    assert (cohort.pair, cohort.left_out) == ((), {})

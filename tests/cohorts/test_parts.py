@@ -87,7 +87,7 @@ def test_prevalences_are_counted(cohort, preparer):
     assert sum(part["positives"] for part in counted.values()) == 12
     for part in counted.values():
         assert part["prevalence"] == part["positives"] / part["exams"]
-    assert counted["train"] == {"exams": 12, "positives": 6, "prevalence": 0.5}
+    assert counted["train"] == {"exams": 12, "patients": 6, "positives": 6, "prevalence": 0.5}
 
 
 def test_the_manifests_own_split_is_followed(cohort, preparer):
@@ -149,7 +149,7 @@ def test_a_part_one_cannot_train_without_must_not_be_empty(cohort, preparer, emp
 def test_the_test_part_may_be_empty(cohort, preparer):
     parts = divide(cohort, preparer, split=None, fractions=(0.75, 0.25, 0.0), seed=1)
     assert parts.test == []
-    assert parts.prevalences()["test"] == {"exams": 0, "positives": 0, "prevalence": 0.0}
+    assert parts.prevalences()["test"] == {"exams": 0, "patients": 0, "positives": 0, "prevalence": 0.0}
 
 
 def test_scans_that_cannot_be_used_are_counted_and_the_first_is_named(cohort, preparer, tmp_path):
@@ -184,3 +184,18 @@ def test_the_order_of_the_rows_does_not_matter_to_the_split(cohort, preparer):
     turned = dataclasses.replace(cohort, exams=cohort.exams[::-1])
     assert parts_of(drawn(turned, preparer)) == parts_of(drawn(cohort, preparer))
     assert isinstance(drawn(cohort, preparer).split.placements[0], Placement)
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_both_of_two_classes_are_learnt_from_and_one_may_choose(cohort, preparer, label):
+    parts = drawn(cohort, preparer)
+    parts.require_every_class()
+    of_label = {
+        name: [one for one in getattr(parts, name) if one.exam.label == label] for name in ("train", "validation")
+    }
+    dataclasses.replace(parts, validation=of_label["validation"]).require_every_class()
+    alone = dataclasses.replace(parts, train=of_label["train"])
+    with pytest.raises(OctavoError, match=rf"the train part has no exam with label {1 - label}; wanted some of both"):
+        alone.require_every_class()
+    with pytest.raises(OctavoError, match=rf"no exam with label {1 - label} \({('NL', 'AD')[1 - label]}\)"):
+        dataclasses.replace(alone, pair=("NL", "AD")).require_every_class()

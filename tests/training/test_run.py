@@ -69,6 +69,17 @@ def test_a_folder_is_claimed_once_and_again_for_the_same(tmp_path):
     assert json.loads((tmp_path / "run" / RECIPE).read_text()) == {**wanted, "size": [16, 16, 16]}
 
 
+def test_what_is_told_beside_does_not_make_another_run(tmp_path):
+    told = {"content_hash": "abc", "left_out": {"MCI": 3}}
+    claim(tmp_path, COHORT, told)
+    for wanted in ({"content_hash": "abc"}, {"content_hash": "abc", "left_out": {}}):
+        claim(tmp_path, COHORT, wanted, beside=("left_out",))
+        with pytest.raises(OctavoError, match="begun with left_out"):
+            claim(tmp_path, COHORT, wanted)
+    with pytest.raises(OctavoError, match="begun with content_hash"):
+        claim(tmp_path, COHORT, {"content_hash": "def"}, beside=("left_out",))
+
+
 @pytest.mark.parametrize(
     ("now", "field"),
     [

@@ -111,16 +111,17 @@ def test_what_was_decided_stands_in_the_plan(done):
     assert told["budget"] == {"epochs": 2, "size": list(SIZE), "learning_rates": []}
     assert told["recipes"]["plain-cnn"]["channels"] == 8
     assert {recipe["split_seed"] for recipe in told["recipes"].values()} == {100}
-    looks = json.loads((done.run / "test-touches.json").read_text())["touches"]
-    assert len(looks) == 1
+    looks = json.loads((done.run / "test-touches.json").read_text())["looks"]
+    assert [look["state"] for look in looks] == ["done"]
     assert len(looks[0]["cells"]) == 6
+    assert len(looks[0]["exams"]) == done.table.exams
 
 
 def test_a_second_call_shows_the_same_and_touches_nothing(done, cohort, monkeypatch):
     def forbidden(*arguments, **options):
         raise AssertionError("the test part was read again")
 
-    monkeypatch.setattr("octavo.workflows.benchmark.running.measure_once", forbidden)
+    monkeypatch.setattr("octavo.workflows.benchmark.running.measure", forbidden)
     before = {path: path.read_bytes() for path in done.run.glob("*.csv")}
     again = _compare(done.plan, cohort, done.run, runner=forbidden)
     assert {path: path.read_bytes() for path in done.run.glob("*.csv")} == before
@@ -158,7 +159,7 @@ def test_a_benchmark_beside_it_that_measured_the_same_patients_is_named(done, co
     shutil.copytree(done.run, tmp_path / "first")
     other = Plan(**{**vars(done.plan), "models": ("features-logistic", "trivial"), "settings": {}})
     found = _compare(other, cohort, tmp_path / "other", prepared=done.run / "prepared")
-    assert any("same test part was measured by the benchmark first" in text for text in found.warnings)
+    assert any("scans were measured by the benchmark first too" in text for text in found.warnings)
 
 
 def test_a_training_that_was_measured_by_itself_is_named(cohort, tmp_path):
@@ -257,8 +258,15 @@ def test_learning_rates_are_chosen_on_validation_and_all_are_written_down(cohort
     )
     found = _compare(plan, cohort, tmp_path / "run")
     tried = json.loads((tmp_path / "run" / "tuning.json").read_text())["chosen"]
-    assert [(one["model"], one["learning_rate"]) for one in tried] == [("plain-cnn", 1e-6), ("plain-cnn", 2e-3)]
+    assert [(one["model"], one["learning_rate"]) for one in tried] == [
+        ("features-logistic", None),
+        ("plain-cnn", 1e-6),
+        ("plain-cnn", 2e-3),
+    ]
+    tried = [one for one in tried if one["learning_rate"] is not None]
     (chosen,) = [one for one in tried if one["chosen"]]
+    for folder in (tmp_path / "run" / "cells" / "plain-cnn").glob("*/recipe.json"):
+        assert json.loads(folder.read_text())["learning_rate"] == float(folder.parent.name.partition("rate-")[2])
     assert chosen["validation_auroc"] == max(one["validation_auroc"] for one in tried)
     assert found.table.row("plain-cnn").learning_rates == (chosen["learning_rate"],)
     assert found.table.row("features-logistic").learning_rates == ()
@@ -300,7 +308,17 @@ def test_transfer_tests_each_site_by_what_was_learnt_from_the_others(cohort, tmp
         ({"seeds": (1, 1)}, "seeds are 1 1; wanted one or more different ones"),
         ({"settings": {"plain-cnn": {}}}, "'plain-cnn' is not one of the models compared"),
         ({"settings": {"trivial": {"epoch": 3}}}, "settings of trivial: 'epoch' is not a field"),
-        ({"settings": {"trivial": {"epochs": "3"}}}, "settings of trivial: epochs is '3'; wanted int"),
+        ({"settings": {"trivial": {"batch_size": "3"}}}, "settings of trivial: batch_size is '3'; wanted int"),
+        (
+            {"settings": {"trivial": {"epochs": 3}}},
+            "settings of trivial: epochs is decided by --epochs, the same for all",
+        ),
+        ({"settings": {"all": {"size": [8, 8, 8]}}}, "settings of all: size is decided by --size"),
+        ({"settings": {"all": {"split_seed": 1}}}, "split_seed is decided by --division-seed"),
+        (
+            {"settings": {"all": {"batch_sise": 8}}},
+            "settings of all: 'batch_sise' is not a field of any model; .*'batch_size'",
+        ),
         ({"settings": {"trivial": {"architecture": "vit3d"}}}, "architecture is 'vit3d'; wanted 'trivial'"),
         ({"settings": {"all": {"balance_before_split": True}}}, "takes exams out of the test part"),
     ],
@@ -358,7 +376,7 @@ def test_a_killed_process_costs_its_own_row_only(cohort, tmp_path):
             if order.cell.model != "trivial":
                 yield run_cell(order)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(cells, "run_cell", _killed)
+            patch.setattr(cells, "_run_as_child", _killed)
             yield from run_here([order for order in orders if order.cell.model == "trivial"], jobs=1)
 
     plan = _plan("features-logistic", "trivial", seeds=(1,))

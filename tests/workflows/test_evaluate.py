@@ -13,8 +13,10 @@ from octavo.cohorts.splits import read_split
 from octavo.errors import OctavoError
 from octavo.files import write_json
 from octavo.formats import read_volume, write_volume
+from octavo.metrics.fairness import evaluate_by_group
 from octavo.training.inference import logit_margins
 from octavo.workflows.evaluate import OVER_SEEDS, evaluate
+from octavo.workflows.groups import named_groups
 from octavo.workflows.report import report
 
 WANTED = (
@@ -257,3 +259,27 @@ def test_a_split_that_was_exchanged_after_training_is_refused(study, tmp_path):
 
 def test_an_evaluation_of_phantoms_says_so(evaluated):
     assert read(evaluated.run / "evaluation.json")["caution"] == PHANTOMS
+
+
+def test_groups_are_told_apart_by_columns_of_the_manifest(study, tmp_path):
+    run = study.copy(tmp_path / "run")
+    rows = {row["exam_id"]: row for row in csv.DictReader(study.manifest.open())}
+    found = evaluate(run, groups=("severity", "source"))
+    labels = np.array([one.exam.label for one in found.predictions])
+    given = np.array([one.probability for one in found.predictions])
+    patients = [one.exam.patient_id for one in found.predictions]
+    values = [rows[one.exam.exam_id]["severity"] for one in found.predictions]
+    assert found.by_group["severity"] == evaluate_by_group(labels, given, patients, named_groups(values, patients))
+    assert "one value ('phantom')" in found.by_group["source"]
+    told = read(run / "groups.json")
+    assert told["source"] == {"undefined": found.by_group["source"]}
+    assert [one["group"] for one in told["severity"]["groups"]] == [
+        one.group for one in found.by_group["severity"].groups
+    ]
+    page = report(found).read_text(encoding="utf-8")
+    assert "Groups by severity" in page
+    assert "Nothing to compare: the covariate has one value" in page
+    before = study.files(run)
+    with pytest.raises(OctavoError, match="'sex' is not a covariate; wanted one of: severity, source"):
+        evaluate(run, groups=("sex",))
+    assert study.files(run) == before

@@ -184,10 +184,39 @@ def test_no_patient_no_exam_and_no_path_stands_in_it(study, run, tmp_path):
 
 
 def test_words_of_a_command_that_are_not_known_are_left_out():
+    recipe = {"balance": "none", "weights": "/data/doe.pth", "learning_rate": 1e-4, "class_names": ["NL", "MCI", "AD"]}
     command = "octavo train dino-atten3d --weights doe.pth --run=jane -q 3 --balance none --learning-rate 1e-3"
-    assert plain_command(command, {"balance": "none", "weights": "/data/doe.pth"}) == (
-        "octavo train dino-atten3d --weights ... --run=... -q 3 --balance none --learning-rate 1e-3"
+    assert plain_command(f"{command} --classes NL Doe AD", recipe) == (
+        "octavo train dino-atten3d --weights ... --run=... -q ... --balance none --learning-rate 1e-3 --classes NL ... AD"
     )
+
+
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [
+        ("octavo demo 19750312 --seed 2", "octavo demo ... --seed 2"),
+        ("octavo demo --patients 30 19750312", "octavo demo --patients 30 ..."),
+        ("octavo demo demo", "octavo demo ..."),
+        ("octavo benchmark trivial --run none", "octavo benchmark ... --run ..."),
+        (
+            "octavo train peer --run 19750312 --cohort 1 --split 2 --prepared=3 --seeds 1 2 --size 4 5 6 --zoom 1.5",
+            "octavo train peer --run ... --cohort ... --split ... --prepared=... --seeds 1 2 --size 4 5 6 --zoom 1.5",
+        ),
+        (
+            "octavo train ai-cnet3d --stage-one-of 19750312 --published-protocol 7 --epochs 3 19750312",
+            "octavo train ai-cnet3d --stage-one-of ... --published-protocol ... --epochs 3 ...",
+        ),
+    ],
+)
+def test_numbers_are_kept_of_settings_and_not_of_names(command, shown):
+    recipe = {
+        "balance": "none",
+        "size": [1, 2, 3],
+        "epochs": 9,
+        "augmentation": {"zoom": 1},
+        "published_protocol": True,
+    }
+    assert plain_command(command, recipe) == shown
 
 
 def test_a_path_in_a_recipe_is_left_out(study, tmp_path):

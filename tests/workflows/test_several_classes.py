@@ -96,6 +96,7 @@ def test_half_changed_heads_are_changed_half_as_much(heads):
 def test_a_pair_is_a_run_of_two_classes_that_evaluation_reads_again(pair, heads):
     told = read_json(pair / "cohort.json")
     assert (told["positive"], told["negative"]) == ("AD", "NL")
+    assert told["left_out"] == {"MCI": 9}
     assert "classes" not in told
     found = evaluate(pair)
     names = {row["exam_id"]: row["label"] for row in rows_of(heads)}
@@ -195,12 +196,23 @@ def test_a_shared_model_knows_its_classes(three, few, tmp_path, capsys):
     assert "tells NL, MCI, AD apart; wanted neither; drop it" in capsys.readouterr().err
 
 
+def test_what_a_pair_left_out_is_told_and_not_compared(pair, heads, tmp_path):
+    moved = shutil.copytree(pair, tmp_path / "run")
+    told = read_json(moved / "cohort.json")
+    for before in ({"MCI": 1}, None):
+        (moved / "seed-100/finished.json").unlink()
+        (moved / "cohort.json").write_text(json.dumps({**told, "left_out": before}), encoding="utf-8")
+        train("dino-atten3d", DINO, CohortChoice(str(heads), positive="AD", negative="NL"), moved, machine=QUICK)
+        assert read_json(moved / "cohort.json") == told
+    with pytest.raises(OctavoError, match="this run was begun with"):
+        train("dino-atten3d", DINO, CohortChoice(str(heads), positive="AD", negative="MCI"), moved, machine=QUICK)
+
+
 def test_a_pair_predicts_the_exams_of_its_names(pair, few, tmp_path):
     out = tmp_path / "answers.csv"
     words = ["predict", str(pair), str(few), "--positive", "AD", "--negative", "NL", "--out", str(out)]
     assert main(words) == 0
-    assert {row["label"] for row in rows_of(out)} == {"0", "1"}
-    assert len(rows_of(out)) == 2
+    assert [row["label"] for row in rows_of(out)] == ["0", "", "1"]
 
 
 def test_explanations_of_several_classes_are_refused(three, heads, tmp_path, capsys):

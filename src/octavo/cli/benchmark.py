@@ -16,8 +16,8 @@ class Benchmark:
     """Compare models on one cohort, on the same terms: patients, seeds, epochs, and one look at the test part.
 
     Every model is trained from every seed in a process of its own; one that fails is a row with its reason. When all are
-    trained the test part is measured, once. The folder gets report.html, table.csv, table.tex, cells.csv, results.json and
-    forest.png. The same command goes on with an unfinished benchmark.
+    trained the test part is measured, once. The folder gets report.html, the table as .csv, .tex and .md, cells.csv,
+    results.json and forest.png. The same command goes on with an unfinished benchmark.
     """
 
     choice: CohortChoice

@@ -26,13 +26,15 @@ class Evaluate:
     """Only the model of that seed."""
     prepared: Path | None = None
     """Where prepared scans are kept; by default in the run."""
+    groups: tuple[str, ...] = ()
+    """Columns of the manifest, such as sex or age, by which the AUROC is told apart."""
 
     def run(self) -> int:
         """Evaluate, and print the measures that matter most."""
         from octavo.workflows.evaluate import evaluate
         from octavo.workflows.report import report
 
-        evaluated = evaluate(self.folder, seed=self.seed, prepared=self.prepared)
+        evaluated = evaluate(self.folder, seed=self.seed, prepared=self.prepared, groups=self.groups)
         page = report(evaluated)
         print(describe(evaluated.evaluation))
         print(f"research software, not a medical device; see {page}")

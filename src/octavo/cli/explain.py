@@ -30,9 +30,9 @@ class Explain(ScanOptions):
     out: Path
     """A new or empty folder."""
     positive: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
-    """The label that counts as positive, where a manifest's labels are names."""
+    """The label that counts as positive, where a manifest's labels are names and the model does not know them."""
     negative: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
-    """The label that counts as negative beside --positive; exams of any other are left out."""
+    """The label that counts as negative beside --positive; exams of any other keep no label."""
     by: tuple[str, ...] = ("care", "grad-cam")
     """Which maps."""
     target: Literal["predicted", "positive", "negative"] = "predicted"
@@ -45,10 +45,17 @@ class Explain(ScanOptions):
         if self.out.exists() and (not self.out.is_dir() or any(self.out.iterdir())):
             raise OctavoError(f"{self.out}: is there already and not empty; choose a new or empty folder")
         from octavo.cohorts.scans import exams_of
-        from octavo.training.recipe import classes_of
+        from octavo.workflows.label_names import names_of
 
-        classes = classes_of(self.folder, self.positive, self.negative)
-        exams, failed = exams_of(self.scans, self.said(), self.positive, negative=self.negative, classes=classes)
+        names = names_of(self.folder, self.positive, self.negative)
+        exams, failed = exams_of(
+            self.scans,
+            self.said(),
+            names.positive,
+            negative=names.negative,
+            classes=names.classes,
+            of_model=names.of_model,
+        )
         from octavo.attribution import find_explainer, require_explained_by
         from octavo.cohorts.reference import OUTSIDE, is_caution
         from octavo.workflows.explain import explain_exam, require_two_classes, write_explanations

@@ -29,9 +29,9 @@ class Predict(ScanOptions):
     seed: int | None = None
     """Only the model of that seed; by default the mean over all."""
     positive: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
-    """The label that counts as positive, where a manifest's labels are names."""
+    """The label that counts as positive, where a manifest's labels are names and the model does not know them."""
     negative: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
-    """The label that counts as negative beside --positive; exams of any other are left out."""
+    """The label that counts as negative beside --positive; exams of any other keep no label."""
     prepared: Path | None = None
     """Where prepared scans are kept; by default nowhere once the answers are there."""
     ray: str | None = None
@@ -42,7 +42,7 @@ class Predict(ScanOptions):
     def run(self) -> int:
         """Predict, write, and list what could not be used."""
         from octavo.cohorts.scans import exams_of
-        from octavo.training.recipe import classes_of
+        from octavo.workflows.label_names import names_of
 
         if self.ray not in {None, "local"} and self.prepared is None:
             raise OctavoError(
@@ -50,8 +50,15 @@ class Predict(ScanOptions):
             )
         if self.out.exists() and not self.overwrite:
             raise OctavoError(f"{self.out}: is there already; choose another --out, or pass --overwrite")
-        classes = classes_of(self.folder, self.positive, self.negative)
-        exams, refused = exams_of(self.scans, self.said(), self.positive, negative=self.negative, classes=classes)
+        names = names_of(self.folder, self.positive, self.negative)
+        exams, refused = exams_of(
+            self.scans,
+            self.said(),
+            names.positive,
+            negative=names.negative,
+            classes=names.classes,
+            of_model=names.of_model,
+        )
         from octavo.cohorts.reference import OUTSIDE, PHANTOMS, UNTRAINED
         from octavo.workflows.predict import predict, predict_on_ray, unanswered, write_predictions, write_slice_weights
 

@@ -1,6 +1,6 @@
 """Cross-validation by patient: every patient is tested once, and chosen by never where tested."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from octavo.cohorts.exam import PARTS
 from octavo.cohorts.manifest import Cohort
@@ -32,7 +32,7 @@ def split_folds(
         validation: Share of the patients outside the test part who choose epochs, thresholds and temperature.
 
     Raises:
-        OctavoError: If there are fewer patients of a class than folds, or too few to leave some for each part.
+        OctavoError: If there are fewer patients of a class than folds, or a fold leaves too few to learn from and choose by.
 
     Example:
         >>> from pathlib import Path
@@ -67,8 +67,36 @@ def _fold(
 ) -> Split:
     rest = [one._replace(units=[unit for unit in one.units if tested[unit.patients[0]] != fold]) for one in strata]
     part_of = {patient: "test" for patient, its_fold in tested.items() if its_fold == fold}
-    quotas = quotas_of([one.size for one in rest], [1 - validation, validation])
-    for stratum, quota in zip(rest, quotas, strict=True):
-        for index, dealt in deal_units(stratum.units, quota, [0, 1], seed + fold + 1).items():
-            part_of |= {patient: PARTS[index] for unit in dealt for patient in unit.patients}
+    where = f"{cohort.path.name}: beside the test part of fold {fold + 1}"
+    part_of |= learn_and_choose(rest, validation, seed + fold + 1, where, "take more folds, or add patients")
     return Split(tuple(Placement(exam.exam_id, exam.patient_id, part_of[exam.patient_id]) for exam in cohort.exams))
+
+
+def learn_and_choose(strata: Sequence[Stratum], validation: float, seed: int, where: str, cure: str) -> dict[str, str]:
+    """Deal those who are not tested to training and validation, so that both have patients of every class.
+
+    Args:
+        strata: The patients of each class.
+        validation: Share of them who choose epochs, thresholds and temperature.
+        seed: The same seed deals them out in the same way.
+        where: Which division this is, for the refusal.
+        cure: What can be done where they are too few.
+
+    Returns:
+        The part of each patient.
+
+    Raises:
+        OctavoError: If there are no two patients of a class who share no scan.
+    """
+    part_of: dict[str, str] = {}
+    for stratum, quota in zip(
+        strata, quotas_of([one.size for one in strata], [1 - validation, validation]), strict=True
+    ):
+        dealt = deal_units(stratum.units, quota, [0, 1], seed) if len(stratum.units) > 1 else {}
+        if not dealt or not all(dealt.values()):
+            raise OctavoError(
+                f"{where} there are {len(stratum.units)} patients with {stratum.who} (those who share a scan count once); "
+                f"wanted at least 2, one to learn from and one to choose by; {cure}"
+            )
+        part_of |= {patient: PARTS[index] for index in dealt for unit in dealt[index] for patient in unit.patients}
+    return part_of

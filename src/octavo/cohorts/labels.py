@@ -2,9 +2,11 @@
 
 Two classes are 1, the one that is looked for, and 0; a pair of several names leaves the exams of the others out. More than
 two classes are numbered in the order they are named in. A name that nobody chose is refused rather than guessed at: a
-misspelt `Normal` would become a patient without disease.
+misspelt `Normal` would become a patient without disease. Nor is a name left out that differs from a chosen one in spelling
+only.
 """
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -22,11 +24,13 @@ class Labelling:
 
     Args:
         number_of: The number of each name.
-        left_out: How many exams bear a name that was left out, by name.
+        neither: How many exams bear the name of neither class of a pair, by name.
+        pair: The names of 0 and 1, where two classes have names that are all known.
     """
 
     number_of: Mapping[str, int]
-    left_out: Mapping[str, int] = field(default_factory=dict)
+    neither: Mapping[str, int] = field(default_factory=dict)
+    pair: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -35,8 +39,10 @@ class LabelNames:
 
     Args:
         positive: The name that becomes 1; without `negative` there must be exactly one other.
-        negative: The name that becomes 0; exams of any other are left out.
+        negative: The name that becomes 0; exams of any other are left out, or have no label where none is needed.
         classes: Names of three or more classes, which become 0, 1, 2 in this order; there must be no other.
+        of_model: Whether the pair is the one that a model was trained with. No exam needs to bear its names then, and labels
+            that are all 0 and 1 are read as these.
 
     Raises:
         OctavoError: If the names do not go together.
@@ -52,6 +58,7 @@ class LabelNames:
     positive: str | None = None
     negative: str | None = None
     classes: tuple[str, ...] = ()
+    of_model: bool = False
 
     def __post_init__(self) -> None:
         if self.negative is not None and self.positive is None and not self.classes:
@@ -88,13 +95,18 @@ class LabelNames:
             every_class: Whether exams of every class must be there; prediction needs none.
 
         Raises:
-            OctavoError: If a label is none of the names, or a name is borne by no exam.
+            OctavoError: If a label is none of the names, or one of them in another spelling, or a name is borne by no exam.
         """
         if self.classes:
             return self._several(table, every_class)
+        there = {cell.text for cell in _labels(table)}
+        if self.of_model and there <= {"0", "1"} and not there & {self.positive, self.negative}:
+            return Labelling({"0": 0, "1": 1})
         if self.negative is not None:
             return self._pair(table, every_class)
-        return Labelling(self._two(table, every_class))
+        number_of = self._two(table, every_class)
+        named = self.positive is not None and len(number_of) == 2
+        return Labelling(number_of, pair=tuple(sorted(number_of, key=number_of.__getitem__)) if named else ())
 
     def _several(self, table: Table, every_class: bool) -> Labelling:
         for cell in _labels(table):
@@ -107,10 +119,11 @@ class LabelNames:
 
     def _pair(self, table: Table, every_class: bool) -> Labelling:
         pair = {str(self.negative): 0, str(self.positive): 1}
-        if every_class:
-            _require_borne(table, pair)
         others = Counter(cell.text for cell in _labels(table) if cell.text not in pair)
-        return Labelling(pair, dict(sorted(others.items())))
+        if every_class or (others and not self.of_model):
+            _require_borne(table, pair)
+        self._refuse_misspelt(table)
+        return Labelling(pair, dict(sorted(others.items())), tuple(pair))
 
     def _two(self, table: Table, every_class: bool) -> dict[str, int]:
         labels = _labels(table)
@@ -121,6 +134,7 @@ class LabelNames:
                 if label.text not in {"0", "1"}:
                     raise label.refused(f"is {label.text!r}; wanted 0 or 1; {_cure(names, listed)}")
             return {"0": 0, "1": 1}
+        self._refuse_misspelt(table)
         # where not both classes are needed, one name may stand alone
         alone = len(names) == 1 and not every_class
         if labels and not alone and (len(names) != 2 or self.positive not in names):
@@ -130,6 +144,35 @@ class LabelNames:
                 f"{self.positive!r} as --positive says{cure}"
             )
         return {name: int(name == self.positive) for name in names}
+
+    def _refuse_misspelt(self, table: Table) -> None:
+        """Refuse a label that is one of the pair but for its spelling, and would be taken for another class."""
+        options = {getattr(self, option): option for option in ("positive", "negative")}
+        meant = {spelt_alike(name): name for name in options if name is not None}
+        for cell in _labels(table):
+            name = meant.get(spelt_alike(cell.text))
+            if name is not None and cell.text not in options:
+                raise cell.refused(
+                    f"is {cell.text!r}, another spelling of {name!r}, as --{options[name]} says; wanted one; "
+                    f"write it {name!r}"
+                )
+
+
+def spelt_alike(name: str) -> str:
+    """What names have in common that differ in capitals, blanks, hyphens, underscores or encoding, or as numbers in digits.
+
+    Example:
+        >>> spelt_alike("Early AD") == spelt_alike("early_ad"), spelt_alike("1.0") == spelt_alike("1")
+        (True, True)
+        >>> spelt_alike("-1") == spelt_alike("1")
+        False
+    """
+    try:
+        return str(float(name))
+    except ValueError:
+        letters = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+        # dashes, underscores and the like, and blanks of every width
+        return "".join(sign for sign in letters if unicodedata.category(sign) not in {"Pd", "Pc", "Zs"})
 
 
 def _cure(names: list[str], listed: str) -> str:
@@ -149,4 +192,7 @@ def _require_borne(table: Table, names: Iterable[str]) -> None:
     for name in names:
         if name not in there:
             told = unknown_name("a label of any exam", name, there)
+            alike = [label for label in there if spelt_alike(label) == spelt_alike(name)]
+            if alike:
+                told = f"{told.partition('; did you mean')[0]}; did you mean {alike[0]!r}?"
             raise OctavoError(f"{table.path.name}, column 'label': {told}")

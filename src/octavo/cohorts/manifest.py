@@ -48,6 +48,7 @@ class Cohort:
         each_row_its_own_patient: Whether the user declared that no two rows share a patient.
         classes: The names of the classes in the order of their labels, where there are more than two; else empty.
         left_out: How many exams of the manifest are of neither class of a pair, by the name of their label.
+        pair: The names of labels 0 and 1, where two classes have names.
 
     Raises:
         OctavoError: If there is no exam, two have the same name, or a label is of no class.
@@ -58,6 +59,7 @@ class Cohort:
     each_row_its_own_patient: bool = False
     classes: tuple[str, ...] = ()
     left_out: Mapping[str, int] = field(default_factory=dict, hash=False)
+    pair: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.exams:
@@ -130,6 +132,7 @@ def read_manifest(
     positive: str | None = None,
     negative: str | None = None,
     classes: Sequence[str] = (),
+    of_model: bool = False,
     each_row_its_own_patient: bool = False,
     axes: str | None = None,
     key: str | None = None,
@@ -145,8 +148,10 @@ def read_manifest(
     Args:
         path: The CSV file.
         positive: The name of the class that becomes 1, where labels are names; there must be exactly two.
-        negative: The name of the class that becomes 0; exams of any further one are left out, which is logged.
+        negative: The name of the class that becomes 0; exams of any further one are left out, or are without a label where
+            none is required, which is logged.
         classes: The names of three or more classes, which become 0, 1, 2 in this order.
+        of_model: Whether the pair is the one that a model was trained with; see `LabelNames`.
         each_row_its_own_patient: Declare that no two rows share a patient; rows may then be without one.
         axes: The order of axes for rows that do not say; files that state their own, or have none, ignore it.
         key: The name of the array for rows that do not say; files that hold one array ignore it.
@@ -158,7 +163,7 @@ def read_manifest(
         OctavoError: If anything is missing, misspelt or contradictory; the message names line and column.
     """
     path = Path(path)
-    names = LabelNames(positive, negative, tuple(classes))
+    names = LabelNames(positive, negative, tuple(classes), of_model)
     spared = {"patient_id"} if each_row_its_own_patient or not require_patients else set()
     spared |= set() if require_labels else {"label"}
     table = read_table(path, [name for name in REQUIRED if name not in spared], [*REQUIRED, *OPTIONAL])
@@ -168,15 +173,16 @@ def read_manifest(
     labelling = names.apply(table, every_class=require_labels)
     patients = _patients(table, each_row_its_own_patient, require_patients)
     _refuse_half_divided(table)
+    left_out = labelling.neither if require_labels else {}
     exams = []
     for cells, patient in zip(table.rows, patients, strict=True):
         label = cells.get("label", NOWHERE)
         if not label.text and require_labels:
             raise label.refused("is empty; wanted a label for every exam")
-        if label.text not in labelling.left_out:
+        if label.text not in left_out:
             exams.append(_exam(path, cells, patient, labelling.number_of.get(label.text), axes, key))
-    _tell_left_out(path, names, labelling)
-    cohort = Cohort(tuple(exams), path, each_row_its_own_patient, names.classes, labelling.left_out)
+    _tell_neither(path, names, labelling, "without a label, as of neither" if not left_out else "left out by")
+    cohort = Cohort(tuple(exams), path, each_row_its_own_patient, names.classes, left_out, labelling.pair)
     straddling = patients_in_two_parts((exam.patient_id, exam.split) for exam in exams)
     if straddling and not allow_straddling:
         patient, parts = next(iter(straddling.items()))
@@ -213,10 +219,10 @@ def write_manifest(rows: Sequence[Mapping[str, str]], path: Path, *, overwrite: 
     write_table(path, [*known, *covariates], rows, overwrite=overwrite)
 
 
-def _tell_left_out(path: Path, names: LabelNames, labelling: Labelling) -> None:
-    if labelling.left_out:
-        counted = ", ".join(f"{count} of {name}" for name, count in labelling.left_out.items())
-        _log.info("%s: exams left out by %s: %s", path.name, names.said, counted)
+def _tell_neither(path: Path, names: LabelNames, labelling: Labelling, what: str) -> None:
+    if labelling.neither:
+        counted = ", ".join(f"{count} of {name}" for name, count in labelling.neither.items())
+        _log.info("%s: exams %s %s: %s", path.name, what, names.said, counted)
 
 
 def _patients(table: Table, each_row_its_own: bool, required: bool) -> list[str]:

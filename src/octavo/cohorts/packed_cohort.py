@@ -109,6 +109,8 @@ def write_packed_cohort(
             "packed": facts,
             "failed": {exam.exam_id: reason for exam, reason in failed},
             **({"classes": list(cohort.classes)} if cohort.classes else {}),
+            **({"pair": list(cohort.pair)} if cohort.pair else {}),
+            **({"left_out": dict(cohort.left_out)} if cohort.left_out else {}),
         }
     )
     store.write_cohort(content)
@@ -132,6 +134,8 @@ def read_packed_cohort(address: str) -> PackedCohort:
                 manifest,
                 bool(content["each_row_its_own_patient"]),
                 tuple(str(name) for name in content.get("classes", ())),
+                {str(name): int(count) for name, count in content.get("left_out", {}).items()},
+                tuple(str(name) for name in content.get("pair", ())),
             ),
             packed=dict(content["packed"]),
             failed={str(name): str(reason) for name, reason in content["failed"].items()},

@@ -24,6 +24,8 @@ class Parts:
     split: Split
     classes: tuple[str, ...] = ()
     """The names of the classes, where there are more than two."""
+    pair: tuple[str, ...] = ()
+    """The names of labels 0 and 1, where two classes have names."""
 
     @property
     def voxels_hash(self) -> str:
@@ -32,25 +34,36 @@ class Parts:
         return hashlib.sha256("\n".join(content).encode()).hexdigest()
 
     def prevalences(self) -> dict[str, dict[str, float | int]]:
-        """Exams, positives and prevalence of each part; of more than two classes, exams and those of each class."""
+        """Exams, patients, positives and prevalence of each part; of more than two classes exams of each."""
         counted: dict[str, dict[str, float | int]] = {}
         for name in PARTS:
-            labels = [prepared.exam.label for prepared in getattr(self, name)]
+            exams = [prepared.exam for prepared in getattr(self, name)]
+            labels = [exam.label for exam in exams]
+            # not those of the split, which may know exams that are no part of this
+            counted[name] = {"exams": len(exams), "patients": len({exam.patient_id for exam in exams})}
             if self.classes:
-                of_classes = {f"exams_of_{label}": labels.count(label) for label in range(len(self.classes))}
-                counted[name] = {"exams": len(labels), **of_classes}
+                counted[name] |= {f"exams_of_{label}": labels.count(label) for label in range(len(self.classes))}
                 continue
             positives = sum(label == 1 for label in labels)
-            share = positives / len(labels) if labels else 0.0
-            counted[name] = {"exams": len(labels), "positives": positives, "prevalence": share}
+            counted[name] |= {"positives": positives, "prevalence": positives / len(labels) if labels else 0.0}
         return counted
 
     def require_every_class(self) -> None:
-        """Refuse to learn from or choose by exams that lack one of more than two classes.
+        """Refuse to learn from exams that lack a class, or to choose by exams that lack one of more than two.
+
+        Of two classes the validation part may hold one: what is chosen by it then says that it could not be.
 
         Raises:
             OctavoError: Naming the class and the part.
         """
+        learnt = {prepared.exam.label for prepared in self.train}
+        for label in () if self.classes else (0, 1):
+            if label not in learnt:
+                name = f" ({self.pair[label]})" if self.pair else ""
+                raise OctavoError(
+                    f"the train part has no exam with label {label}{name}; wanted some of both classes to learn from; "
+                    "divide the cohort again"
+                )
         for part in ("train", "validation"):
             labels = {prepared.exam.label for prepared in getattr(self, part)}
             for label, name in enumerate(self.classes):
@@ -107,7 +120,7 @@ def divide(
             raise OctavoError(
                 f"{cohort.path.name}: the {name} part is empty; wanted exams in it; give it a larger fraction"
             )
-    return Parts(by_part["train"], by_part["validation"], by_part.get("test", []), split, cohort.classes)
+    return Parts(by_part["train"], by_part["validation"], by_part.get("test", []), split, cohort.classes, cohort.pair)
 
 
 def undersample_cohort(cohort: Cohort, seed: int) -> Cohort:

@@ -19,6 +19,7 @@ def exams_of(
     *,
     negative: str | None = None,
     classes: Sequence[str] = (),
+    of_model: bool = False,
 ) -> tuple[list[Exam], list[tuple[Exam, str]]]:
     """Name the exams to predict or explain.
 
@@ -27,8 +28,9 @@ def exams_of(
         said: What the user says about the scans; a manifest's row that says something else wins. What is said of the
             axes or the array of a whole folder or manifest does not refuse files that state their own.
         positive: The label that counts as positive, where a manifest's labels are names.
-        negative: The label that counts as negative beside it; exams of any other are left out.
+        negative: The label that counts as negative beside it; exams of any other are without a label.
         classes: The labels of more than two classes, in order.
+        of_model: Whether the pair is the one that the model was trained with, so that no exam needs to bear its names.
 
     Returns:
         The exams, each with a name of its own, and what was refused already with the reason.
@@ -36,7 +38,7 @@ def exams_of(
     Raises:
         OctavoError: If nothing was named, a manifest is refused, or its names are taken already.
     """
-    names = LabelNames(positive, negative, tuple(classes))
+    names = LabelNames(positive, negative, tuple(classes), of_model)
     if not paths:
         raise OctavoError("no scan was named; wanted files, folders or a manifest")
     exams: list[Exam] = []
@@ -64,6 +66,7 @@ def _exams_of_manifest(path: Path, said: Said, names: LabelNames, taken: set[str
         positive=names.positive,
         negative=names.negative,
         classes=names.classes,
+        of_model=names.of_model,
         axes=said.get("axes"),
         key=said.get("key"),
         require_labels=False,

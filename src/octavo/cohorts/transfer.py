@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from octavo.cohorts.exam import PARTS
-from octavo.cohorts.folds import VALIDATION_SHARE
+from octavo.cohorts.folds import VALIDATION_SHARE, learn_and_choose
+from octavo.cohorts.labels import spelt_alike
 from octavo.cohorts.manifest import Cohort
-from octavo.cohorts.splits import Placement, Split, Unit, deal_units, quotas_of, strata_of, units_of
+from octavo.cohorts.splits import Placement, Split, Unit, strata_of, units_of
 from octavo.errors import OctavoError, unknown_name
 
 
@@ -35,7 +35,7 @@ def split_by_covariate(
 
     Example:
         >>> from pathlib import Path
-        >>> from octavo.cohorts.exam import Exam
+        >>> from octavo.cohorts.exam import PARTS, Exam
         >>> eyes = [
         ...     Exam(f"e{k}", f"p{k}", Path(f"{k}.npy"), label=k % 2, covariates={"site": "AB"[k // 20]}) for k in range(40)
         ... ]
@@ -76,6 +76,14 @@ def _values(cohort: Cohort, covariate: str) -> dict[str, str]:
         raise OctavoError(
             f"{cohort.path.name}: {covariate} is {next(iter(found.values()))!r} in every exam; wanted at least two values"
         )
+    meant: dict[str, str] = {}
+    for value in sorted(set(found.values())):
+        other = meant.setdefault(spelt_alike(value), value)
+        if other != value:
+            raise OctavoError(
+                f"{cohort.path.name}: {covariate} is {other!r} in some exams and {value!r} in others; wanted one spelling, "
+                "or what is tested was learnt from under another name; correct one of them"
+            )
     return found
 
 
@@ -83,16 +91,7 @@ def _split(
     cohort: Cohort, units: list[Unit], value_of: dict[str, str], value: str, seed: int, validation: float
 ) -> Split:
     others = [unit for unit in units if value_of[unit.patients[0]] != value]
-    strata = strata_of(cohort, others)
-    for stratum in strata:
-        if len(stratum.units) < 2:
-            raise OctavoError(
-                f"{cohort.path.name}: without {value} there are {len(stratum.units)} patients with {stratum.who}; wanted at "
-                "least 2, one to learn from and one to choose by; join values of the covariate"
-            )
+    where, cure = f"{cohort.path.name}: without {value}", "join values of the covariate"
     part_of = {patient: "test" for patient, own in value_of.items() if own == value}
-    sizes = [sum(len(unit.patients) for unit in stratum.units) for stratum in strata]
-    for stratum, quota in zip(strata, quotas_of(sizes, [1 - validation, validation]), strict=True):
-        for index, dealt in deal_units(stratum.units, quota, [0, 1], seed).items():
-            part_of |= {patient: PARTS[index] for unit in dealt for patient in unit.patients}
+    part_of |= learn_and_choose(strata_of(cohort, others), validation, seed, where, cure)
     return Split(tuple(Placement(exam.exam_id, exam.patient_id, part_of[exam.patient_id]) for exam in cohort.exams))

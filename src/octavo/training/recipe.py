@@ -5,11 +5,9 @@ import math
 import re
 import types
 import typing
-from pathlib import Path
 from typing import Any, TypeVar
 
 from octavo.errors import OctavoError, unknown_name
-from octavo.files import read_json
 
 RecipeType = TypeVar("RecipeType")
 LEFT_OUT = "(path left out)"
@@ -65,26 +63,6 @@ def recipe_from_json(kind: type[RecipeType], content: dict[str, Any], where: str
     if missing:
         raise OctavoError(f"{where}: field {missing[0]!r} is missing; wanted it, as it has no default")
     return kind(**values)
-
-
-def classes_of(run: Path, positive: str | None = None, negative: str | None = None) -> tuple[str, ...]:
-    """The classes that the models of a run tell apart, where there are more than two; nothing is loaded.
-
-    Args:
-        run: A run's folder, or that of a model.
-        positive: What the user says of two classes.
-        negative: Likewise.
-
-    Raises:
-        OctavoError: If a positive or negative class is named and there are more than two.
-    """
-    path = run / "recipe.json"
-    told: Any = read_json(path).get("class_names") if path.exists() else None
-    classes = tuple(str(name) for name in told) if isinstance(told, list) else ()
-    if classes and (positive is not None or negative is not None):
-        option = "--positive" if positive is not None else "--negative"
-        raise OctavoError(f"{option} was given, and {run} tells {', '.join(classes)} apart; wanted neither; drop it")
-    return classes
 
 
 def require_choices(recipe: Any) -> None:

@@ -70,7 +70,7 @@ def locked(folder: Path, mark: str = RECIPE) -> Iterator[None]:
         yield
 
 
-def claim(folder: Path, name: str, wanted: dict[str, Any]) -> None:
+def claim(folder: Path, name: str, wanted: dict[str, Any], beside: tuple[str, ...] = ()) -> None:
     """Take a folder for what is wanted: a new run, or the same one to be gone on with; call it only under the lock.
 
     What a killed writer left half-written is swept away.
@@ -79,6 +79,7 @@ def claim(folder: Path, name: str, wanted: dict[str, Any]) -> None:
         folder: The run's folder.
         name: The JSON file that says what the run is.
         wanted: What it must say.
+        beside: Fields that tell something of the run and not what it is: they may differ.
 
     Raises:
         OctavoError: If the folder was begun for something else, or holds something that is no run.
@@ -87,7 +88,9 @@ def claim(folder: Path, name: str, wanted: dict[str, Any]) -> None:
     if stored.exists():
         before = read_json(stored)
         plain = json.loads(json.dumps(wanted))
-        different = sorted(field for field in {*before, *plain} if before.get(field) != plain.get(field))
+        different = sorted(
+            field for field in {*before, *plain}.difference(beside) if before.get(field) != plain.get(field)
+        )
         if different:
             field = different[0]
             raise OctavoError(

@@ -1,7 +1,7 @@
 """Evaluate: what a finished run is worth on patients it never saw."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,15 @@ from octavo.errors import OctavoError
 from octavo.files import read_json, write_json
 from octavo.metrics.calibration import apply_temperature, calibration_error
 from octavo.metrics.classification import brier
+from octavo.metrics.fairness import GroupReport
 from octavo.metrics.summary import evaluate_classifier
 from octavo.training.run import COHORT
 from octavo.training.tracking import mirror_evaluation
 from octavo.workflows import several_classes
-from octavo.workflows.model_card import write_model_card
+from octavo.workflows.groups import covariates_of, measure_groups
 from octavo.workflows.models import Model, load_models
+from octavo.workflows.own_words import refresh_card
 from octavo.workflows.predict import Prediction, predict_prepared, write_predictions
-from octavo.workflows.reporting import write_checklists
 
 OVER_SEEDS = ("auroc", "auprc", "accuracy", "sensitivity", "specificity", "f1", "brier", "calibration_error")
 """The measures whose mean and standard deviation over seeds are given."""
@@ -40,6 +41,8 @@ class Evaluated:
     predictions: list[Prediction]
     evaluation: Mapping[str, Any]
     by_seed: Mapping[str, Mapping[str, Any]]
+    by_group: Mapping[str, GroupReport | str] = field(default_factory=dict)
+    """For each covariate asked for, the AUROC in its groups, or why there is none."""
 
     @property
     def before_temperature(self) -> Float[np.ndarray, " exam"]:
@@ -47,7 +50,9 @@ class Evaluated:
         return _before_temperature(self.models, self.predictions)
 
 
-def evaluate(run: Path, *, seed: int | None = None, prepared: Path | None = None) -> Evaluated:
+def evaluate(
+    run: Path, *, seed: int | None = None, prepared: Path | None = None, groups: Sequence[str] = ()
+) -> Evaluated:
     """Measure a run on its test part and write what was found.
 
     `evaluation.json` and `predictions.csv` appear in the run, for the mean over seeds, and in each seed's folder; the model
@@ -58,9 +63,10 @@ def evaluate(run: Path, *, seed: int | None = None, prepared: Path | None = None
         run: A finished run.
         seed: Only the model of that seed.
         prepared: Where prepared scans are kept; by default in the run.
+        groups: Columns of the manifest by which the AUROC is told apart, in `groups.json`.
 
     Raises:
-        OctavoError: If the run is not finished, its cohort has changed, or its test part is empty.
+        OctavoError: If the run is not finished, its cohort has changed, its test part is empty, or a column is not there.
     """
     models = load_models(run, seed)
     parts = divided_again(run, models[0], prepared)
@@ -68,6 +74,7 @@ def evaluate(run: Path, *, seed: int | None = None, prepared: Path | None = None
         raise OctavoError(f"{run}: its test part is empty; wanted patients never seen; train with a test fraction")
     labels = np.array([one.exam.label for one in parts.test], dtype=np.int64)
     patients = [one.exam.patient_id for one in parts.test]
+    values = covariates_of([one.exam for one in parts.test], groups, "the test part")
     by_seed = {}
     for model in models:
         predictions = predict_prepared([model], parts.test)
@@ -84,10 +91,18 @@ def evaluate(run: Path, *, seed: int | None = None, prepared: Path | None = None
         evaluation |= {f"{part}_{name}": value for name, value in counted.items()}
     write_predictions(run / "predictions.csv", predictions)
     write_json(run / "evaluation.json", evaluation)
-    write_model_card(run)
-    write_checklists(run)
+    probabilities = None if models[0].classes else np.array([one.probability for one in predictions], dtype=np.float64)
+    by_group = measure_groups(labels, probabilities, patients, values)
+    (run / "groups.json").unlink(missing_ok=True)
+    if by_group:
+        write_json(run / "groups.json", {name: _plain(one) for name, one in by_group.items()})
+    refresh_card(run, checklists=True)
     mirror_evaluation(run, by_seed)
-    return Evaluated(run, models, parts, parts.test, predictions, evaluation, by_seed)
+    return Evaluated(run, models, parts, parts.test, predictions, evaluation, by_seed, by_group)
+
+
+def _plain(found: GroupReport | str) -> dict[str, Any]:
+    return {"undefined": found} if isinstance(found, str) else asdict(found)
 
 
 def divided_again(run: Path, model: Model, prepared: Path | None = None) -> Parts:

@@ -83,7 +83,7 @@ def _what_it_is(facts: RunFacts) -> Section:
     return {
         "system": Entry(facts.recipe.get("system"), recipe),
         "model": Entry(network.name, recipe),
-        "architecture": Entry(network.about, recipe),
+        "architecture": Entry(words.about(facts), recipe),
         "parameters": Entry(network.parameters, recipe),
         "input": Entry(words.preparation(facts), recipe),
         "output": Entry(words.output(facts), facts.files("calibration.json") or recipe),
@@ -114,11 +114,13 @@ def _training_data(facts: RunFacts) -> Section:
         "voxels_hash": Entry(facts.cohort.get("voxels_hash"), cohort),
         "split_hash": Entry(facts.split_hash, (SPLITS,)),
         "divided_by": Entry(words.division(facts), (SUMMARY, RECIPE)),
+        "left_out": Entry(words.left_out(facts), cohort),
         "parts_share_no": Entry(words.level(facts) if facts.split else None, (SPLITS, *cohort)),
     }
     for part, counted in facts.counts.items():
         for what, number in counted.items():
-            section[f"{part}_{what.replace(' ', '_')}"] = Entry(number, (SPLITS if what == "patients" else SUMMARY,))
+            source = facts.patients[part][1] if what == "patients" else SUMMARY
+            section[f"{part}_{what.replace(' ', '_')}"] = Entry(number, (source,))
     reference, files = facts.reference, facts.files("reference.json")
     scans = words.scans(reference) if reference else dict.fromkeys(words.SCANS)
     section |= {name: Entry(told, files) for name, told in scans.items()}
@@ -146,7 +148,8 @@ def _training(facts: RunFacts) -> Section:
 def _performance(facts: RunFacts) -> Section:
     summary = facts.summary
     spread = summary.get("validation_auroc_sd")
-    note = "of the part that epochs were chosen on; no measure of what the model is worth"
+    averaged = "; the mean of the classes, each against all others" if facts.classes else ""
+    note = f"of the part by which was chosen: {words.chosen(facts)}; no measure of what the model is worth{averaged}"
     names = dict.fromkeys((*words.headline(facts), *([] if facts.classes else MORE_MEASURES)))
     section = {name: _measured(facts, name) for name in names}
     section |= {name: _measured(facts, name) for name in facts.evaluation if re.fullmatch(r"auroc_of_\d+", name)}
@@ -156,7 +159,8 @@ def _performance(facts: RunFacts) -> Section:
         (SUMMARY,),
         {"note": note, **({} if spread is None else {"sd_over_seeds": spread})},
     )
-    section["by_group"] = Entry(None)
+    by_group = f"AUROC in groups by {', '.join(facts.groups)}" if facts.groups else None
+    section["by_group"] = Entry(by_group, ("groups.json",))
     section["on_data_from_elsewhere"] = Entry(None)
     return section
 
@@ -233,7 +237,7 @@ def _limits(facts: RunFacts) -> Section:
         "outside_what_it_learnt_from": Entry(outside, (EVALUATION,) if found else ()),
         "eye_unknown_taken_as_right": Entry(unknown, () if facts.eyes_unknown is None else ("predictions.csv",)),
         "intervals_not_to_be_trusted": Entry(few if found else NOT_MEASURED, (EVALUATION,) if found else ()),
-        "measured_on": Entry("the test part of the cohort it learnt from; no data from elsewhere are in this run"),
+        "measured_on": Entry(words.measured_on(facts), (EVALUATION, SUMMARY) if found else ()),
         "further_limits": Entry(None),
     }
 

@@ -87,7 +87,7 @@ def map_on_ray(
         The place of an item and its result, each once, as they come.
 
     Raises:
-        OctavoError: If there is no such cluster, or no machine of it has so many cores.
+        OctavoError: If there is no such cluster, it is lost, no machine of it has so many cores, or the function raises one.
     """
     with cluster(address) as ray:
         most = max((node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]), default=0)
@@ -107,7 +107,23 @@ def map_on_ray(
             try:
                 yield place, ray.get(done)
             except ray.exceptions.RayError as error:
+                cause = getattr(error, "cause", None)
+                if isinstance(cause, OctavoError):
+                    raise OctavoError(str(cause)) from None
+                _require_alive(ray, address)
                 yield place, failed(items[place], _reason(error))
+
+
+def _require_alive(ray: Any, address: str) -> None:
+    """Tell a cluster that is lost from a task that is: then nothing has failed, and all of it can be done later."""
+    try:
+        is_alive = any(node["Alive"] for node in ray.nodes())
+    except Exception:  # noqa: BLE001 - whatever is raised, nobody answers
+        is_alive = False
+    if not is_alive:
+        raise OctavoError(
+            f"{address}: the cluster was lost; wanted it to stay; what was done is kept: repeat the command when it is back"
+        )
 
 
 def _done_there(function: Callable[[Any], Any], item: Any, folder: str) -> Any:

@@ -24,6 +24,7 @@ from octavo.figures.evaluation_sections import (
     training_section,
 )
 from octavo.figures.framing import THUMBNAIL, encode_png
+from octavo.figures.group_sections import group_sections
 from octavo.figures.overlay import most_salient_bscans, picture_bscan
 from octavo.figures.report import Cell, ExamRow, Picture, Report, Section, write_report
 from octavo.figures.training_curves import read_training_history
@@ -35,6 +36,7 @@ from octavo.volume import Volume
 from octavo.workflows.evaluate import Evaluated
 from octavo.workflows.explain import explain_exam
 from octavo.workflows.predict import Prediction, SliceWeights
+from octavo.workflows.run_in_words import PRETRAINING
 
 PICTURES = 200
 """At most so many exams of the table get a picture; the others keep their row."""
@@ -51,6 +53,10 @@ def report(evaluated: Evaluated) -> Path:
     several = bool(models[0].classes)
     sections = [
         *(_of_several_classes(evaluated) if several else _of_two_classes(evaluated)),
+        *group_sections(
+            {covariate: {predictions[0].model: one} for covariate, one in evaluated.by_group.items()},
+            "the mean over seeds" if len(models) > 1 else "the model",
+        ),
         *_training(run, models[0].name.split("/")[-1]),
     ]
     chosen = "the temperature was" if several else "thresholds and temperature were"
@@ -94,17 +100,16 @@ def _of_several_classes(evaluated: Evaluated) -> list[Section]:
     )
     rows = {
         part: [
-            len({one.exam.patient_id for one in getattr(parts, part)}),
+            int(counted["patients"]),
             *(int(counted[f"exams_of_{number}"]) for number in range(len(names))),
         ]
         for part, counted in parts.prevalences().items()
     }
-    balanced = f"Classes of the training part were balanced by: {evaluated.models[0].recipe.balance}."
     seeds = [seeds_section(evaluated.by_seed, ("macro_auroc", "accuracy", "macro_f1"))]
     return [
         class_confusion_section(_flat(found)),
         Section("Calibration", paragraphs=(note,)),
-        class_prevalence_section(rows, names, balanced),
+        class_prevalence_section(rows, names, _balanced(evaluated)),
         *(seeds if len(evaluated.by_seed) > 1 else []),
     ]
 
@@ -151,10 +156,18 @@ def _calibration(evaluated: Evaluated, labels: np.ndarray, probabilities: np.nda
 
 def _prevalence(evaluated: Evaluated) -> Section:
     counted = evaluated.parts.prevalences()
-    patients = {name: len({one.exam.patient_id for one in getattr(evaluated.parts, name)}) for name in counted}
-    rows = [Part(name, int(part["exams"]), patients[name], int(part["positives"])) for name, part in counted.items()]
-    balance = evaluated.models[0].recipe.balance
-    return prevalence_section(rows, f"Classes of the training part were balanced by: {balance}.")
+    rows = [
+        Part(name, int(part["exams"]), int(part["patients"]), int(part["positives"])) for name, part in counted.items()
+    ]
+    return prevalence_section(rows, _balanced(evaluated))
+
+
+def _balanced(evaluated: Evaluated) -> str:
+    recipe = evaluated.models[0].recipe
+    said = f"Classes of the training part were balanced by: {recipe.balance}."
+    if getattr(recipe, "pretrain", "none") != "none" and recipe.balance != "none":
+        said += f" {PRETRAINING[0].upper()}{PRETRAINING[1:]}."
+    return said
 
 
 def _training(run: Path, seed: str) -> list[Section]:

@@ -8,7 +8,7 @@ import csv
 import hashlib
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +20,7 @@ from octavo.cohorts.reference import Reference
 from octavo.cohorts.splits import Split, read_split
 from octavo.errors import OctavoError
 from octavo.files import read_json
-from octavo.systems import find_system
+from octavo.systems import SYSTEMS, find_system
 from octavo.systems.catalogue import IDENTITY, MODELS
 from octavo.training.recipe import recipe_from_json, without_paths
 from octavo.training.run import COHORT, MODEL, RECIPE
@@ -28,6 +28,15 @@ from octavo.training.run import COHORT, MODEL, RECIPE
 MUST_FILL = "author must fill"
 NOT_MEASURED = "not measured yet: octavo evaluate RUN"
 NOT_A_DEVICE = "research software, not a medical device"
+_MORE_SETTINGS = {
+    "seeds": (100,),
+    "seed": 100,
+    "devices": 1,
+    "num_nodes": 1,
+    "workers": 0,
+    "patients": 210,
+}
+"""Options of commands beside those of recipes whose values are numbers and name nobody."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,8 @@ class NetworkFacts:
     learns_by_steps: bool
     notes: tuple[str, ...]
     """What every answer of the model bears."""
+    explained_by: tuple[str, ...] | None
+    """Which maps can be drawn of it; None where a package is missing to build it."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +87,14 @@ class SeedFacts:
     def name(self) -> str:
         """What to call it."""
         return self.folder or "model"
+
+    @property
+    def taken_over(self) -> tuple[str, ...] | None:
+        """Stages that were copied from another run; None where an older run does not say."""
+        told = self.finished.get("stages_taken_over")
+        if told is None and "--stage-one-of" in self.provenance.get("command", ""):
+            return None
+        return tuple(told or ())
 
     def file(self, name: str) -> str:
         """Where a file of this seed lies, from the run's folder."""
@@ -97,6 +116,8 @@ class RunFacts:
     """Which models `evaluation.json` is about: `seed-100`, or `mean of 2 seeds`."""
     eyes_unknown: int | None
     """Exams of the test part whose eye was not known; None where nothing was measured."""
+    groups: tuple[str, ...]
+    """Columns of the manifest by which the AUROC was told apart."""
 
     @property
     def recipe_without_paths(self) -> dict[str, Any]:
@@ -108,13 +129,38 @@ class RunFacts:
         """The names of the classes, where there are more than two."""
         return tuple(self.cohort.get("classes") or self.recipe.get("class_names") or ())
 
+    @property
+    def drawn(self) -> bool:
+        """Whether octavo divided the cohort itself, and so knows how."""
+        return self.summary.get("split_from") == "octavo"
+
+    @cached_property
+    def patients(self) -> dict[str, tuple[int | None, str]]:
+        """Patients of each part, and the file that says so.
+
+        The split may know exams that are not of the run. Where an older run counted no patients, those of the split are
+        taken only if its exams are as many as the run's.
+        """
+        found: dict[str, tuple[int | None, str]] = {}
+        for part in PARTS:
+            told, exams = self.summary.get("parts", {}).get(part, {}), f"{part}_exams"
+            if "patients" in told:
+                found[part] = (told["patients"], "summary.json")
+            elif self.evaluation.get(exams) == told.get("exams") and f"{part}_patients" in self.evaluation:
+                found[part] = (self.evaluation[f"{part}_patients"], "evaluation.json")
+            elif self.split is not None and len(self.split.exams(part)) == told.get("exams"):
+                found[part] = (len(self.split.patients(part)), "splits.csv")
+            else:
+                found[part] = (None, "")
+        return found
+
     @cached_property
     def counts(self) -> dict[str, dict[str, Any]]:
         """Exams, patients and positives of each part, or exams of each class; None what the run does not say."""
         parts = self.summary.get("parts", {})
         counted = {}
         for part in PARTS:
-            told, patients = parts.get(part, {}), None if self.split is None else len(self.split.patients(part))
+            told, patients = parts.get(part, {}), self.patients[part][0]
             labels = {f"of class {name}": told.get(f"exams_of_{number}") for number, name in enumerate(self.classes)}
             counted[part] = {
                 "exams": told.get("exams"),
@@ -152,7 +198,8 @@ class RunFacts:
         said += self.network.notes
         said += [f"{s.name}: {s.finished['attention_note']}" for s in self.seeds if s.finished.get("attention_note")]
         if not self.files("calibration.json"):
-            said.append("not calibrated: threshold 0.5 and the network's own confidence")
+            threshold = "" if self.classes else "threshold 0.5 and "
+            said.append(f"not calibrated: {threshold}the network's own confidence")
         if reference is None:
             said.append("what the model learnt from is not known, so no scan can be told to lie outside it")
         return tuple(said)
@@ -182,6 +229,7 @@ def read_run(run: Path) -> RunFacts:
         network=_network(recipe, summary),
         measured=measured,
         eyes_unknown=eyes_unknown,
+        groups=tuple(_json(run / "groups.json")) if evaluation else (),
     )
 
 
@@ -189,30 +237,50 @@ def plain_command(command: str, recipe: Mapping[str, Any]) -> str:
     """A command without any word that could name a file or a person: `...` stands for it.
 
     Example:
-        >>> plain_command("octavo train peer --cohort /home/jane/doe.csv --epochs 3 --balance none", {"balance": "none"})
-        'octavo train peer --cohort ... --epochs 3 --balance none'
+        >>> plain_command("octavo train peer --cohort /home/jane/doe.csv --run 1950 --epochs 3", {"epochs": 250})
+        'octavo train peer --cohort ... --run ... --epochs 3'
     """
-    known = {"octavo", "train", "demo", "peer", *MODELS, *_strings(recipe)}
-    shown: list[str] = []
-    for word in shlex.split(command):
+    words = shlex.split(command)
+    count = _words_of_command(words)
+    shown, option, place = words[:count], "", 0
+    for word in words[count:]:
         name, equals, value = word.partition("=")
-        if re.fullmatch(r"--?[a-z][a-z-]*", name):
-            shown.append(f"{name}={_plain(value, known)}" if equals else name)
+        if re.fullmatch(r"--?[a-z][a-z_-]*", name):
+            option, place = name.strip("-").replace("-", "_"), 0
+            shown.append(f"{name}={_plain(value, option, 0, recipe)}" if equals else name)
+            place += bool(equals)
         else:
-            shown.append(_plain(word, known))
+            shown.append(_plain(word, option, place, recipe))
+            place += 1
     return " ".join(shown)
 
 
-def _plain(word: str, known: set[str]) -> str:
-    return word if word in known or re.fullmatch(r"[+-]?[\d.]+(e[+-]?\d+)?", word) else "..."
+def _words_of_command(words: Sequence[str]) -> int:
+    """How many words there are before options and names of files."""
+    kinds = (("octavo",), ("train", "demo", "benchmark"), (*SYSTEMS, "peer") if words[1:2] == ["train"] else ())
+    known = [word in kind for word, kind in zip(words, kinds, strict=False)]
+    return [*known, False].index(False)
 
 
-def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, str) and without_paths(value) == value:
-        yield value
-    elif isinstance(value, Mapping):
-        for inner in value.values():
-            yield from _strings(inner)
+def _plain(word: str, option: str, place: int, recipe: Mapping[str, Any]) -> str:
+    """A value of an option if it is the kind that this option takes, and a setting; else `...`."""
+    usual = {**dict(_fields(recipe)), **_MORE_SETTINGS}.get(option)
+    kinds: list[Any] = [*usual] if isinstance(usual, list | tuple) else [usual]
+    if place > 0 and not isinstance(usual, list | tuple):
+        return "..."
+    if any(isinstance(kind, int | float) and not isinstance(kind, bool) for kind in kinds):
+        return word if re.fullmatch(r"[+-]?[\d.]+(e[+-]?\d+)?", word) else "..."
+    return word if word in kinds and without_paths(word) == word else "..."
+
+
+def _fields(recipe: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in recipe.items():
+        if isinstance(value, Mapping):
+            yield from _fields(value)
+        elif name == "class_names":
+            yield "classes", value
+        else:
+            yield name, value
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -242,17 +310,20 @@ def _seeds(run: Path) -> Iterator[SeedFacts]:
 def _network(content: dict[str, Any], summary: Mapping[str, Any]) -> NetworkFacts:
     import torch
 
+    from octavo.attribution import EXPLAINERS
+
     told = dict(content)
     name = told.pop("system", None)
     system = find_system(name)
     recipe = recipe_from_json(system.recipe_type(), told, where=RECIPE)
     catalogued = _catalogued(name, told)
-    parameters, stages = None, []
+    parameters, stages, explained_by = None, [], None
     try:
         # only shapes: weights would cost time, and drawing them would move on a random stream that others use
         with torch.device("meta"):
             network = recipe.build_network()
         parameters = sum(weights.numel() for weights in network.parameters())
+        explained_by = tuple(getattr(network, "explained_by", EXPLAINERS))
         for stage in system.stages_of(recipe, network, 0, _labels(summary)):
             optimizer = stage.task.configure_optimizers()
             kind = None if optimizer is None else type(optimizer).__name__
@@ -268,6 +339,7 @@ def _network(content: dict[str, Any], summary: Mapping[str, Any]) -> NetworkFact
         preparation=recipe.preparation,
         learns_by_steps=recipe.learns_by_steps,
         notes=tuple(getattr(recipe, "notes", ())),
+        explained_by=explained_by,
     )
 
 

@@ -8,21 +8,42 @@ from octavo.workflows.run_facts import NOT_MEASURED, RunFacts
 
 BALANCES = {
     "none": "nothing was done about unequal classes",
-    "undersample": "the larger class of the training part is cut to the size of the smaller, by chance, for the whole run",
-    "weighted-sampling": "exams of the training part are drawn so that both classes come equally often",
-    "weighted-loss": "exams of the training part weigh in the loss so that both classes count the same",
+    "undersample": "the {larger} of the training part {are} cut to the size of the {smallest}, by chance, once a seed",
+    "weighted-sampling": "exams of the training part are drawn so that {all} classes come equally often",
+    "weighted-loss": "exams of the training part weigh in the loss so that {all} classes count the same",
 }
+BEFORE_SPLIT = "; before the split the {larger} of the whole cohort {were} cut to the size of the {smallest}"
+OF_TWO = {"larger": "larger class", "smallest": "smaller", "are": "is", "were": "was", "all": "both"}
+OF_MORE = {"larger": "larger classes", "smallest": "smallest", "are": "are", "were": "were", "all": "all"}
+"""How the sentences about balance go on, for two classes and for more."""
 SPLITS = {
-    "octavo": "octavo divided the patients by chance, positive ones and others separately",
     "manifest": "the manifest said which part each patient is in",
     "file": "a split that was given says which part each patient is in",
 }
-"""What stands in `summary.json` as `split_from`."""
+"""What stands in `summary.json` as `split_from`, but for `octavo`."""
+WHENCE_UNKNOWN = "octavo did not divide it, so whether the test part is from elsewhere is not known to the run"
+UNKNOWN_TAKEN = "whether stages were taken over from another run is not known"
+PRETRAINING = "pretraining, which comes before and uses no labels, reads all exams of the training part"
 TELLING_APART = ("auroc", "auprc", "accuracy", "sensitivity", "specificity", "f1")
 OF_CLASSES = ("macro_auroc", "accuracy", "balanced_accuracy", "macro_f1", "brier", "log_loss")
 """Measures of more than two classes."""
 SCANS = ("scan_patterns", "scan_directions", "scan_regions", "scan_samples", "scan_millimetres", "synthetic_scans")
 """What is known of the training scans."""
+
+
+def about(facts: RunFacts) -> str | None:
+    """What kind of model it is; None where the catalogue has none like it."""
+    if is_trivial(facts):
+        of_what = "each class" if facts.classes else "the disease"
+        return f"how common {of_what} is, whatever the scan"
+    if "backbone_fingerprint" in facts.recipe and facts.recipe["weights"] is None:
+        return "attention over slices; an untrained stand-in for DINOv2 (not counted) reads each of them once"
+    return facts.network.about
+
+
+def is_trivial(facts: RunFacts) -> bool:
+    """Whether the model reads nothing."""
+    return facts.recipe.get("architecture") == "trivial"
 
 
 def preparation(facts: RunFacts) -> str:
@@ -68,19 +89,33 @@ def augmentation(facts: RunFacts) -> str:
 
 def imbalance(facts: RunFacts) -> str:
     """What was done about unequal classes."""
-    words = BALANCES.get(str(facts.recipe.get("balance")), str(facts.recipe.get("balance")))
+    balance, how = str(facts.recipe.get("balance")), OF_MORE if facts.classes else OF_TWO
+    words = BALANCES.get(balance, balance)
+    if pretrains(facts) and balance != "none":
+        words += f"; {PRETRAINING}"
     if facts.recipe.get("balance_before_split"):
-        words += "; before the split the larger class of the whole cohort was cut to the size of the smaller"
-    return words
+        words += BEFORE_SPLIT
+    return words.format(**how)
+
+
+def pretrains(facts: RunFacts) -> bool:
+    """Whether a stage without labels comes first."""
+    return bool(facts.recipe.get("pretrain", "none") != "none")
+
+
+def learnt_at_once(facts: RunFacts) -> str:
+    """What the weights of a model without epochs are computed from."""
+    kept = "the training exams that balancing keeps" if facts.recipe.get("balance") == "undersample" else None
+    return kept or "all training exams"
 
 
 def initialisation(facts: RunFacts) -> str:
     """What the weights were before training."""
     seeds = ", ".join(str(seed.provenance.get("seed", seed.name)) for seed in facts.seeds)
     if not facts.network.learns_by_steps:
-        return "no weights to begin with: they are computed from all training exams at once"
-    drawn = f"drawn by chance from each seed ({seeds}); no weights of another training"
-    if facts.recipe.get("pretrain", "none") != "none":
+        return f"no weights to begin with: they are computed from {learnt_at_once(facts)}"
+    drawn = f"drawn by chance from each seed ({seeds}); {other_weights(facts)}"
+    if pretrains(facts):
         drawn += f"; pretrained without labels on all exams of the training part ({facts.recipe['pretrain']})"
     if "backbone_fingerprint" not in facts.recipe:
         return drawn
@@ -88,10 +123,22 @@ def initialisation(facts: RunFacts) -> str:
     return f"backbone: {kind}, fingerprint {facts.recipe['backbone_fingerprint']}, never changed; head: {drawn}"
 
 
+def other_weights(facts: RunFacts) -> str:
+    """Whether stages of another run were copied; their recipe, exams, split and seed are then the same."""
+    if any(seed.taken_over is None for seed in facts.seeds):
+        return UNKNOWN_TAKEN
+    taken = [f"{seed.name} {stage}" for seed in facts.seeds for stage in seed.taken_over or ()]
+    if not taken:
+        return "no weights of another training"
+    return (
+        f"{', '.join(taken)} taken over from another run, trained there with the same settings, exams, split and seed"
+    )
+
+
 def steps(facts: RunFacts) -> str:
     """Optimizer, rate, batches, and how long at most."""
     if not facts.network.learns_by_steps:
-        return "the best weights are computed from all training exams at once; there are no epochs and no learning rate"
+        return f"the best weights are computed from {learnt_at_once(facts)}; there are no epochs and no learning rate"
     how = (
         f"learning rate {facts.recipe['learning_rate']:g}, {facts.recipe['batch_size']} exams in a batch of one process"
     )
@@ -113,12 +160,25 @@ def selection(facts: RunFacts) -> str | None:
 
 def epochs(facts: RunFacts) -> dict[str, str]:
     """How long each stage of each seed really took."""
-    return {
-        f"{seed.name} {stage}": f"{how['epochs']} epochs, best {how['best_epoch']} counted from 0, "
-        f"validation value {how['best_value']:.4g}"
-        for seed in facts.seeds
-        for stage, how in seed.finished.get("stages", {}).items()
-    }
+    told = {}
+    for seed in facts.seeds:
+        for stage, how in seed.finished.get("stages", {}).items():
+            took = f"{how['epochs']} epochs, best {how['best_epoch']} counted from 0"
+            took = took if facts.network.learns_by_steps else "computed, not learnt in epochs"
+            taken = ", taken over from another run" if stage in (seed.taken_over or ()) else ""
+            told[f"{seed.name} {stage}"] = f"{took}, validation value {how['best_value']:.4g}{taken}"
+    return told
+
+
+def chosen(facts: RunFacts) -> str:
+    """What is chosen on the validation part."""
+    return ", ".join(
+        [
+            *(["epochs"] if facts.network.learns_by_steps else []),
+            "temperature",
+            *([] if facts.classes else ["threshold"]),
+        ]
+    )
 
 
 def ensembling(facts: RunFacts) -> str:
@@ -163,9 +223,12 @@ def level(facts: RunFacts) -> str:
 
 def division(facts: RunFacts) -> str | None:
     """Who divided the cohort; None where an older run does not say."""
-    words = SPLITS.get(str(facts.summary.get("split_from")))
-    if words is None or facts.summary["split_from"] != "octavo":
-        return words
+    if not facts.drawn:
+        return SPLITS.get(str(facts.summary.get("split_from")))
+    each = "positive ones and others separately"
+    if facts.classes:
+        each = "those of each class separately, where a patient counts as the last of their classes"
+    words = f"octavo divided the patients by chance, {each}"
     shares = " : ".join(f"{share:g}" for share in facts.recipe["split_fractions"])
     return f"{words}, {shares} for training, validation and test, with seed {facts.recipe['split_seed']}"
 
@@ -212,6 +275,26 @@ def measure(facts: RunFacts, name: str) -> str:
 def headline(facts: RunFacts) -> tuple[str, ...]:
     """The measures that matter most."""
     return OF_CLASSES if facts.classes else (*TELLING_APART, "brier", "calibration_error")
+
+
+def measured_on(facts: RunFacts) -> str:
+    """Where the exams of the test part come from, as far as the run knows."""
+    if not facts.evaluation:
+        return NOT_MEASURED
+    if facts.drawn:
+        return "the test part that octavo drew from the cohort it learnt from; no data from elsewhere are in this run"
+    return f"a test part of the same manifest; {WHENCE_UNKNOWN}"
+
+
+def left_out(facts: RunFacts) -> str | None:
+    """How many exams a pair of labels leaves out of the manifest; None where it is no pair."""
+    told = facts.cohort.get("left_out")
+    if told is None:
+        unknown = "exams of labels beside the pair were left out, and how many is not known"
+        return unknown if facts.cohort.get("negative") else None
+    of_each = ", ".join(f"{number} {label!r}" for label, number in told.items())
+    counted = f"{sum(told.values())} ({of_each})" if told else "none"
+    return f"exams of labels beside the pair were left out: {counted}"
 
 
 def measures(facts: RunFacts, names: tuple[str, ...]) -> str:

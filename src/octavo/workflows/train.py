@@ -30,13 +30,18 @@ from octavo.training.machine import Machine
 from octavo.training.recipe import recipe_to_json, with_classes
 from octavo.training.run import COHORT, MODEL, RECIPE, claim, is_main_process, locked, provenance, save_model
 from octavo.training.tracking import Mirror
-from octavo.workflows.model_card import write_model_card
+from octavo.workflows.own_words import refresh_card
 from octavo.workflows.several_classes import calibrate_classes, validation_of_classes
 
 _log = logging.getLogger("octavo.train")
 
 FIRST_STAGE = "stage-1"
 """Of classification; a stage of pretraining may stand before it."""
+CARD = "model-card.md"
+TAKEN_OVER = "taken-over.json"
+"""Which stages were copied, in a seed's folder until the seed is finished."""
+LEFT_OUT = "left_out"
+"""Field of `cohort.json`: how many exams of the manifest a pair left out, by label."""
 
 
 @dataclass(frozen=True)
@@ -119,13 +124,17 @@ def train(
             claim(run, COHORT, {**read_json(run / COHORT), **identity})
         todo = [seed for seed in seeds if not (run / f"seed-{seed}" / "finished.json").exists()]
         if not todo and _summary_tells(run, seeds):
+            if not (run / CARD).exists():
+                refresh_card(run)
             raise OctavoError(f"{run}: this run is finished; choose another folder for a new one, or other seeds")
         training = divided()
         # only now, so that a manifest whose scans cannot be used may be corrected
         identity["voxels_hash"] = training.parts.voxels_hash
         if (run / COHORT).exists():
-            claim(run, COHORT, identity)
-        write_json(run / COHORT, identity)
+            claim(run, COHORT, identity, beside=(LEFT_OUT,))
+        # what a pair left out is told and not compared: the run is that of a manifest which never held it
+        told = choice.negative is not None or exams.left_out
+        write_json(run / COHORT, {**identity, **({LEFT_OUT: dict(exams.left_out)} if told else {})})
         _keep_split(run / "splits.csv", training.parts.split)
         mirror = Mirror(run, content) if training.machine.track == "mlflow" else None
         for seed in todo:
@@ -133,7 +142,7 @@ def train(
             with nullcontext() if mirror is None else mirror.seed(run / f"seed-{seed}"):
                 _train_seed(training, run / f"seed-{seed}", seed, mirror)
         summary = _summarise(run, training.parts, _split_from(choice, exams))
-        write_model_card(run)
+        refresh_card(run)
         return summary
 
 
@@ -167,7 +176,10 @@ def _train_seed(training: _Training, folder: Path, seed: int, mirror: Mirror | N
     # the last of what prediction needs: where there are weights, there is all that belongs to them
     save_model(folder / MODEL, network.state_dict())
     attention = {} if readings.slice_weights is None else describe_attention(readings.slice_weights)
-    write_json(folder / "finished.json", {"seed": seed, "stages": results, **_validation(parts, readings), **attention})
+    taken_over = _taken_over(folder)
+    finished = {"seed": seed, "stages": results, **taken_over, **_validation(parts, readings), **attention}
+    write_json(folder / "finished.json", finished)
+    (folder / TAKEN_OVER).unlink(missing_ok=True)
     if attention.get("attention_note"):
         _log.warning("seed %d: %s", seed, attention["attention_note"])
 
@@ -265,10 +277,18 @@ def _take_over(other: Path, training: _Training, folder: Path) -> None:
     if different or not (other / folder.name / FIRST_STAGE / "finished.json").exists():
         reason = f"differs in {different[0]}" if different else f"has no finished {folder.name}/{FIRST_STAGE}"
         raise OctavoError(f"{other}: this run {reason}; wanted one with the same first stage; train it first")
-    for source in sources:
-        if not (folder / source.name).exists():
-            shutil.copytree(source, folder / f"{source.name}.tmp-copy")
-            (folder / f"{source.name}.tmp-copy").rename(folder / source.name)
+    missing = [source for source in sources if not (folder / source.name).exists()]
+    if missing:
+        names = {*_taken_over(folder).get("stages_taken_over", ()), *(source.name for source in missing)}
+        write_json(folder / TAKEN_OVER, {"stages_taken_over": sorted(names)})
+    for source in missing:
+        shutil.copytree(source, folder / f"{source.name}.tmp-copy")
+        (folder / f"{source.name}.tmp-copy").rename(folder / source.name)
+
+
+def _taken_over(folder: Path) -> dict[str, Any]:
+    """Which stages of a seed were copied from another run, whose name is not kept."""
+    return read_json(folder / TAKEN_OVER) if (folder / TAKEN_OVER).exists() else {}
 
 
 def _as_told_then(content: dict[str, Any], before: dict[str, Any], recipe: Any) -> dict[str, Any]:
@@ -284,7 +304,9 @@ def _labels(parts: Parts) -> np.ndarray:
 def _calibration(parts: Parts, readings: Readings) -> dict[str, Any]:
     if parts.classes:
         return calibrate_classes(_labels(parts), readings.logits)
-    return calibrate(_labels(parts), readings.margins)
+    # by their names a model that is shared without its run still knows which class is which
+    pair = dict(zip(("negative", "positive"), parts.pair, strict=False))
+    return {**calibrate(_labels(parts), readings.margins), **pair}
 
 
 def _validation(parts: Parts, readings: Readings) -> dict[str, Any]:

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
-from multiprocessing.process import BaseProcess
+from multiprocessing.process import BaseProcess, parent_process
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 from typing import Any
 
 from octavo.cohorts.choice import CohortChoice
@@ -26,7 +26,7 @@ from octavo.training.machine import Machine
 from octavo.training.run import RunTakenError
 from octavo.workflows.benchmark.plan import Cell
 
-FINISHED, FAILED = "finished", "failed"
+RUNNING, FINISHED, FAILED = "running", "finished", "failed"
 
 
 @dataclass(frozen=True)
@@ -63,13 +63,18 @@ class Outcome:
     status: str
     reason: str
     """Why it failed; empty where it did not."""
-    seconds: float
-    """That it took to train, in all attempts together."""
-    peak_memory_mib: float
-    """Of its process."""
+    seconds: float | None
+    """That it took to train, in all attempts together; None where one was ended and nobody knows how long it took."""
+    peak_memory_mib: float | None
+    """The most that its process held of the machine's memory, without what a GPU holds; None as before."""
     threads: int
     epochs: int
     validation_auroc: float | None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is not still being trained, or was when its process was ended."""
+        return self.status != RUNNING
 
     @property
     def is_finished(self) -> bool:
@@ -113,27 +118,49 @@ def run_here(orders: Sequence[Order], jobs: int) -> Iterator[Outcome]:
 
 
 def _run_apart(order: Order, running: set[BaseProcess], stopping: Event) -> Outcome:
-    order.folder.parent.mkdir(parents=True, exist_ok=True)
-    before = known_outcome(order)
-    started = time.perf_counter()
-    process = get_context("spawn").Process(target=run_cell, args=(order,))
+    process = get_context("spawn").Process(target=_run_as_child, args=(order,))
     process.start()
     running.add(process)
     process.join()
     running.discard(process)
-    after = known_outcome(order)
-    if after is not None and after != before:
-        return after
+    outcome = known_outcome(order)
+    if process.exitcode == 0 and outcome is not None and outcome.has_ended:
+        return outcome
+    if process.exitcode == _TAKEN:
+        raise OctavoError(
+            f"{order.folder}: another process is training this cell; wanted nobody else; wait for it, or end it, and repeat "
+            "the command"
+        )
     outcome = _failed(
         order,
         f"its process was ended by {_how(process.exitcode)}; wanted it to end by itself; the machine may have too little "
-        f"memory for it, or run fewer at once",
-        time.perf_counter() - started + (before.seconds if before else 0),
+        "memory for it, or run fewer at once",
+        None,
     )
     if not stopping.is_set():
         # what this process ended itself has not failed
-        write_json(order.outcome_path, asdict(outcome))
+        _note(order, outcome)
     return outcome
+
+
+_TAKEN = 3
+"""Exit code of a process that found another one at work on its cell."""
+
+
+def _run_as_child(order: Order) -> None:
+    """Run a cell in a process that ends with the one that started it, however that one ends."""
+    Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        run_cell(order)
+    except RunTakenError:
+        os._exit(_TAKEN)
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def run_on_ray(orders: Sequence[Order], address: str) -> Iterator[Outcome]:
@@ -149,11 +176,16 @@ def run_on_ray(orders: Sequence[Order], address: str) -> Iterator[Outcome]:
 
 
 def _lost(order: Order, reason: str) -> Outcome:
-    before = known_outcome(order)
-    order.folder.parent.mkdir(parents=True, exist_ok=True)
-    outcome = _failed(order, f"was not trained by any machine ({reason})", before.seconds if before else 0.0)
-    write_json(order.outcome_path, asdict(outcome))
+    outcome = known_outcome(order)
+    if outcome is None or not outcome.is_finished:
+        outcome = _failed(order, f"was not trained by any machine ({reason})", None)
+        _note(order, outcome)
     return outcome
+
+
+def _note(order: Order, outcome: Outcome) -> None:
+    order.folder.parent.mkdir(parents=True, exist_ok=True)
+    write_json(order.outcome_path, asdict(outcome))
 
 
 def _how(exitcode: int | None) -> str:
@@ -161,28 +193,42 @@ def _how(exitcode: int | None) -> str:
 
 
 def run_cell(order: Order) -> Outcome:
-    """Train one cell in this process, and write down what became of it."""
+    """Train one cell in this process, and write down what became of it.
+
+    Raises:
+        RunTakenError: If another process is training it, and goes on.
+    """
     earlier = known_outcome(order)
-    spent = earlier.seconds if earlier else 0.0
-    order.folder.parent.mkdir(parents=True, exist_ok=True)
+    spent = _spent(order, earlier)
+    _note(order, Outcome(order.cell, RUNNING, "was ended before it was trained", None, None, order.threads, 0, None))
     with order.log_path.open("a", encoding="utf-8") as log, _everything_to(log):
         started = time.perf_counter()
         try:
             summary = _train_patiently(order)
-            outcome = _finished(order, summary, spent + time.perf_counter() - started)
+            reason = ""
+        except RunTakenError:
+            raise
         except OctavoError as refusal:
-            outcome = _failed(order, str(refusal), spent + time.perf_counter() - started)
+            reason = str(refusal)
         except MemoryError:
-            outcome = _failed(order, "does not fit into memory", spent + time.perf_counter() - started)
+            reason = "does not fit into memory"
         except OSError as error:
             reason = f"{error.strerror or type(error).__name__}; wanted a folder with room that can be written to"
-            outcome = _failed(order, reason, spent + time.perf_counter() - started)
         except Exception as error:  # noqa: BLE001 - whatever ends one cell must not end the others
             traceback.print_exc()
-            reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'without a word'}"
-            outcome = _failed(order, f"{reason}; see {order.log_path.name}", spent + time.perf_counter() - started)
-    write_json(order.outcome_path, asdict(outcome))
+            first = str(error).splitlines()[0] if str(error) else "without a word"
+            reason = f"{type(error).__name__}: {first}; see {order.log_path.name}"
+        seconds = None if spent is None else spent + time.perf_counter() - started
+    outcome = _failed(order, reason, seconds) if reason else _finished(order, summary, seconds)
+    _note(order, outcome)
     return outcome
+
+
+def _spent(order: Order, earlier: Outcome | None) -> float | None:
+    """Seconds of earlier attempts; of one that was ended nobody knows how long it took."""
+    if earlier is None:
+        return None if order.folder.exists() else 0.0
+    return earlier.seconds if earlier.has_ended else None
 
 
 _PATIENCE_SECONDS = 120
@@ -225,22 +271,22 @@ def _train(order: Order) -> dict[str, Any]:
         )
 
 
-def _finished(order: Order, summary: dict[str, Any], seconds: float) -> Outcome:
+def _finished(order: Order, summary: dict[str, Any], seconds: float | None) -> Outcome:
     stages = summary["stages"][f"seed-{order.cell.seed}"]
     return Outcome(
         cell=order.cell,
         status=FINISHED,
         reason="",
         seconds=seconds,
-        peak_memory_mib=_peak_memory(),
+        peak_memory_mib=None if seconds is None else _peak_memory(),
         threads=order.threads,
         epochs=sum(stage["epochs"] for stage in stages.values()),
         validation_auroc=summary["validation_auroc_mean"],
     )
 
 
-def _failed(order: Order, reason: str, seconds: float) -> Outcome:
-    return Outcome(order.cell, FAILED, reason, seconds, _peak_memory(), order.threads, 0, None)
+def _failed(order: Order, reason: str, seconds: float | None) -> Outcome:
+    return Outcome(order.cell, FAILED, reason, seconds, None, order.threads, 0, None)
 
 
 def _peak_memory() -> float:

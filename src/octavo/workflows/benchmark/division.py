@@ -19,7 +19,9 @@ from octavo.workflows.benchmark.plan import Plan
 _log = logging.getLogger("octavo.benchmark")
 
 
-def divide_for_all(plan: Plan, choice: CohortChoice, folder: Path, prepared: Path) -> dict[str, Parts]:
+def divide_for_all(
+    plan: Plan, choice: CohortChoice, folder: Path, prepared: Path, *, keep: bool = True
+) -> dict[str, Parts]:
     """Divide the patients once, by the plan, and keep the splits in the folder.
 
     Scans are prepared for that, because equal scans must stay in one part whatever they are called.
@@ -29,6 +31,7 @@ def divide_for_all(plan: Plan, choice: CohortChoice, folder: Path, prepared: Pat
         choice: Which exams.
         folder: Where splits are kept, as `octavo cohort split` writes them.
         prepared: Where prepared scans are kept.
+        keep: Whether splits that are there must be these; else they are of a call that trained nothing, and give way.
 
     Returns:
         The parts of each division by its name; the only one of an undivided benchmark has an empty name.
@@ -47,6 +50,9 @@ def divide_for_all(plan: Plan, choice: CohortChoice, folder: Path, prepared: Pat
             f"{cohort.path.name}: {len(failed)} of {len(cohort.exams)} scans cannot be used; the first is exam "
             f"{exam.exam_id!r}: {reason}; take them out of the manifest (octavo cohort check lists what cannot be read)"
         )
+    if not keep:
+        for path in (folder / "splits.csv", *(folder / "splits").glob("*.csv")):
+            path.unlink(missing_ok=True)
     parts = {}
     for name, split in _splits(plan, choice, cohort, ready).items():
         parts[name] = divide(cohort, source, split=split, fractions=FRACTIONS, seed=plan.division_seed)
@@ -77,7 +83,7 @@ def _splits(plan: Plan, choice: CohortChoice, cohort: Cohort, ready: Sequence[Pr
         folds = split_folds(cohort, plan.folds, seed=plan.division_seed, together=together)
         return {f"fold-{number}": split for number, split in enumerate(folds, start=1)}
     by_value = split_by_covariate(cohort, str(plan.transfer), seed=plan.division_seed, together=together)
-    names = {f"{plan.transfer}-{plain_name(value)}": split for value, split in by_value.items()}
+    names = {plain_name(f"{plan.transfer}-{value}"): split for value, split in by_value.items()}
     if len(names) < len(by_value):
         raise OctavoError(f"{cohort.path.name}: two values of {plan.transfer} differ in odd letters only; rename one")
     return dict(names)

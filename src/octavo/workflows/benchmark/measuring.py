@@ -1,32 +1,24 @@
-"""The test part: measured once, when nothing is left to be chosen, and every time is written down.
-
-RUN/predictions.csv      what every training answers on every exam of its test part
-RUN/test-touches.json    when the test part was measured, and what was measured on it
-"""
+"""Answers of every training on every exam of its test part, computed once and kept in `RUN/predictions.csv`."""
 
 import csv
 import hashlib
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from octavo.cohorts.parts import Parts
 from octavo.cohorts.reference import is_caution
 from octavo.errors import OctavoError
-from octavo.files import read_json, write_json, write_text
-from octavo.training.run import MODEL
+from octavo.files import write_text
 from octavo.workflows.benchmark.cells import Order
+from octavo.workflows.benchmark.looks import PREDICTIONS, Look
 from octavo.workflows.evaluate import divided_again
 from octavo.workflows.models import load_models
 from octavo.workflows.predict import Prediction, predict_prepared
 
-TOUCHES = "test-touches.json"
-PREDICTIONS = "predictions.csv"
 _COLUMNS = ("model", "division", "seed", "exam_id", "patient_id", "label", "probability", "threshold", "cautions")
 _OF_CLASS = "probability_of_"
 
@@ -49,19 +41,8 @@ class Answer:
     """Of more than two classes: the probability of each."""
 
 
-def touches(run: Path) -> list[dict[str, Any]]:
-    """When the test part of a benchmark was measured, the first time first."""
-    path = run / TOUCHES
-    if not path.exists():
-        return []
-    told: Any = read_json(path).get("touches")
-    if not isinstance(told, list):
-        raise OctavoError(f"{path}: is damaged; wanted what octavo wrote; bring it back, or begin in another folder")
-    return told
-
-
-def measure_once(run: Path, orders: Sequence[Order], parts: Mapping[str, Parts], prepared: Path) -> list[Answer]:
-    """Answer every exam of the test parts with every finished training, and write down that it was done.
+def measure(run: Path, orders: Sequence[Order], parts: Mapping[str, Parts], prepared: Path) -> tuple[list[Answer], str]:
+    """Answer every exam of the test parts with every finished training.
 
     Args:
         run: The benchmark's folder.
@@ -69,70 +50,48 @@ def measure_once(run: Path, orders: Sequence[Order], parts: Mapping[str, Parts],
         parts: The parts of each division.
         prepared: Where prepared scans are kept.
 
+    Returns:
+        The answers, and the fingerprint of the file that holds them.
+
     Raises:
         OctavoError: If a cell was trained on other exams than these, or a test part is empty.
     """
     answers = [answer for order in orders for answer in _answers(order, parts, prepared)]
-    touch = {
-        "when": datetime.now(UTC).isoformat(timespec="seconds"),
-        "test_part": hash_of_test_part(parts),
-        "exams": sum(len(part.test) for part in parts.values()),
-        "cells": [order.cell.name for order in orders],
-        "weights": _weights_hash(orders),
-        "measured_alone": [order.cell.name for order in orders if (order.folder / "evaluation.json").exists()],
-    }
-    _write(run / PREDICTIONS, answers)
-    write_json(run / TOUCHES, {"touches": [*touches(run), touch]})
-    return answers
+    text = _as_text(answers)
+    write_text(run / PREDICTIONS, text)
+    return answers, _fingerprint(text)
 
 
-def read_answers(run: Path) -> list[Answer]:
+def read_answers(run: Path, look: Look) -> list[Answer]:
     """What was measured, as it was written down.
 
     Raises:
-        OctavoError: If nothing was, or the file is damaged.
+        OctavoError: If it is missing or not what was written.
     """
     path = run / PREDICTIONS
     if not path.exists():
-        raise OctavoError(f"{path}: is missing; wanted what was measured on the test part; bring it back")
-    with path.open(newline="", encoding="utf-8") as file:
-        try:
-            return [_read(row) for row in csv.DictReader(file)]
-        except (KeyError, TypeError, ValueError):
-            raise OctavoError(f"{path}: is damaged; wanted what octavo wrote; bring it back") from None
+        raise OctavoError(f"{path}: is missing; wanted what was measured on {look.when}; bring it back")
+    text = path.read_text(encoding="utf-8")
+    if _fingerprint(text) != look.answers:
+        raise OctavoError(
+            f"{path}: is not what was measured on {look.when}; wanted it untouched; bring it back, or measure again with "
+            "--again"
+        )
+    return [_read(row) for row in csv.DictReader(io.StringIO(text))]
 
 
-def hash_of_test_part(parts: Mapping[str, Parts]) -> str:
-    """Fingerprint of the scans that are tested, wherever they lie and whatever they are called."""
-    content = sorted({one.content for part in parts.values() for one in part.test})
-    return hashlib.sha256("\n".join(content).encode()).hexdigest()
-
-
-def measured_elsewhere(run: Path, test_part: str) -> list[dict[str, str]]:
-    """Benchmarks beside this one that measured the same test part: whoever compares them chooses by it.
-
-    Returns:
-        The folder's name, when it measured last, and its epochs.
-    """
-    found = []
-    for path in sorted(run.absolute().parent.glob(f"*/{TOUCHES}")):
-        if path.parent == run.absolute():
-            continue
-        try:
-            told: Any = read_json(path).get("touches")
-            times = [touch["when"] for touch in told if touch["test_part"] == test_part]
-        except (OctavoError, KeyError, TypeError, OSError):
-            continue
-        found += [{"benchmark": path.parent.name, "when": when} for when in times]
-    return found
+def _fingerprint(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _answers(order: Order, parts: Mapping[str, Parts], prepared: Path) -> Iterable[Answer]:
     (model,) = load_models(order.folder, order.cell.seed)
-    own = divided_again(order.folder, model, prepared)
-    if own.split.content_hash != parts[order.cell.division].split.content_hash:
+    own, wanted = divided_again(order.folder, model, prepared), parts[order.cell.division]
+    labels = [{one.exam.exam_id: one.exam.label for one in part.test} for part in (own, wanted)]
+    is_same = own.split.content_hash == wanted.split.content_hash and own.voxels_hash == wanted.voxels_hash
+    if not is_same or labels[0] != labels[1]:
         raise OctavoError(
-            f"{order.folder}: was trained with another division of the patients; wanted that of the benchmark; remove the "
+            f"{order.folder}: was trained with other patients, labels or scans; wanted those of the benchmark; remove the "
             "cell's folder and what lies beside it, and it is trained again"
         )
     if not own.test:
@@ -159,14 +118,6 @@ def _answer(order: Order, one: Prediction) -> Answer:
     )
 
 
-def _weights_hash(orders: Sequence[Order]) -> str:
-    digest = hashlib.sha256()
-    for order in orders:
-        digest.update(order.cell.name.encode())
-        digest.update((order.folder / f"seed-{order.cell.seed}" / MODEL).read_bytes())
-    return digest.hexdigest()
-
-
 def _read(row: Mapping[str, str]) -> Answer:
     return Answer(
         model=row["model"],
@@ -182,7 +133,7 @@ def _read(row: Mapping[str, str]) -> Answer:
     )
 
 
-def _write(path: Path, answers: Sequence[Answer]) -> None:
+def _as_text(answers: Sequence[Answer]) -> str:
     text = io.StringIO()
     classes = len(answers[0].of_classes) if answers else 0
     of_classes = [f"{_OF_CLASS}{number}" for number in range(classes)]
@@ -192,4 +143,4 @@ def _write(path: Path, answers: Sequence[Answer]) -> None:
         # as many digits as there are, so that what is computed from the file is what was measured
         told = {name: getattr(one, name) for name in _COLUMNS}
         writer.writerow(told | dict(zip(of_classes, one.of_classes, strict=True)))
-    write_text(path, text.getvalue())
+    return text.getvalue()

@@ -39,7 +39,7 @@ class Cell:
         parts = [self.division] if self.division else []
         parts.append(f"seed-{self.seed}")
         if self.learning_rate is not None:
-            parts.append(f"rate-{self.learning_rate:g}")
+            parts.append(f"rate-{self.learning_rate!r}")
         return f"{self.model}/{'-'.join(parts)}"
 
 
@@ -109,15 +109,35 @@ class Plan:
             )
         if self.folds is not None and self.transfer is not None:
             raise OctavoError("folds and transfer were both given; wanted one way to divide patients; drop one of them")
-        for name in self.settings:
-            if name not in {FOR_ALL, *self.models}:
-                raise OctavoError(unknown_name("one of the models compared, or 'all'", name, (FOR_ALL, *self.models)))
+        self._check_settings()
         for name in self.models:
             if self.recipe(name)[1].balance_before_split:
                 raise OctavoError(
                     f"settings of {name}: balance_before_split takes exams out of the test part; wanted the same exams for "
                     "every model; leave it out"
                 )
+
+    def _check_settings(self) -> None:
+        decided = {"split_seed": "--division-seed", "split_fractions": "the division of patients"}
+        if self.budget.size is not None:
+            decided["size"] = "--size"
+        if self.budget.learning_rates:
+            decided["learning_rate"] = "--learning-rates"
+        if self.budget.epochs is not None:
+            decided |= dict.fromkeys(("epochs", "consistency_epochs", "pretrain_epochs"), "--epochs")
+        known = {name: _fields_of(name) for name in self.models}
+        for name, settings in self.settings.items():
+            if name not in {FOR_ALL, *self.models}:
+                raise OctavoError(unknown_name("one of the models compared, or 'all'", name, (FOR_ALL, *self.models)))
+            for field in settings:
+                if field in decided:
+                    raise OctavoError(
+                        f"settings of {name}: {field} is decided by {decided[field]}, the same for all; wanted it once; "
+                        "leave it out of the settings"
+                    )
+                if name == FOR_ALL and not any(field in fields for fields in known.values()):
+                    everything = sorted(set().union(*known.values()))
+                    raise OctavoError(f"settings of all: {unknown_name('a field of any model', field, everything)}")
 
     def recipe(self, name: str, learning_rate: float | None = None) -> tuple[str, Any]:
         """The system of a model, and the recipe it is trained by.
@@ -126,7 +146,7 @@ class Plan:
             OctavoError: If a setting is unknown, or the recipe refuses one.
         """
         kind = find_system(MODELS[name].system).recipe_type()
-        fields = {field.name for field in dataclasses.fields(kind)}
+        fields = _fields_of(name)
         shared: dict[str, Any] = {
             "split_seed": self.division_seed,
             "size": self.budget.size,
@@ -179,3 +199,8 @@ def read_settings(path: Path | None) -> dict[str, dict[str, Any]]:
             raise OctavoError(f"{path}: {name} holds {type(fields).__name__}; {wanted}")
         settings[name] = fields
     return settings
+
+
+def _fields_of(name: str) -> set[str]:
+    kind = find_system(MODELS[name].system).recipe_type()
+    return {field.name for field in dataclasses.fields(kind)}

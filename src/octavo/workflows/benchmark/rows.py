@@ -212,10 +212,11 @@ def latex_text(text: str) -> str:
 _OF_A_PAPER = ("accuracy", "sensitivity", "specificity", "balanced_accuracy", "macro_f1", "calibration_error")
 
 
-def latex_table(table: BenchmarkTable, reference: str, caption: str) -> str:
-    """The table for a paper; it needs the package booktabs."""
+def _of_a_paper(table: BenchmarkTable, reference: str) -> tuple[list[str], list[list[str]]]:
+    """Heads and rows of the table that goes into a paper or a page."""
     columns: Mapping[str, Callable[[TableRow], str]] = {
         "Model": lambda row: row.name,
+        "Seeds": seeds_text,
         f"{NAMES[table.ranking]} (95 %)": lambda row: spread_text(row, table.ranking),
         f"Against {reference}": _difference,
         "p (Holm)": lambda row: p_text(row.comparison.auroc_p_value_holm) if row.comparison else "",
@@ -225,14 +226,20 @@ def latex_table(table: BenchmarkTable, reference: str, caption: str) -> str:
         "s": lambda row: number(row.cost.seconds, 0) or "",
         "MiB": lambda row: number(row.cost.peak_memory_mib, 0) or "",
     }
+    return list(columns), [[cell(row) for cell in columns.values()] for row in table.rows]
+
+
+def latex_table(table: BenchmarkTable, reference: str, caption: str) -> str:
+    """The table for a paper; it needs the package booktabs."""
+    heads, rows = _of_a_paper(table, reference)
     lines = [
         r"\begin{table}",
         rf"\caption{{{latex_text(caption)}}}",
-        rf"\begin{{tabular}}{{l{'r' * (len(columns) - 1)}}}",
+        rf"\begin{{tabular}}{{l{'r' * (len(heads) - 1)}}}",
         r"\toprule",
-        _latex_row(columns),
+        _latex_row(heads),
         r"\midrule",
-        *(_latex_row([cell(row) for cell in columns.values()]) for row in table.rows),
+        *map(_latex_row, rows),
         r"\bottomrule",
         r"\end{tabular}",
         r"\end{table}",
@@ -240,7 +247,15 @@ def latex_table(table: BenchmarkTable, reference: str, caption: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _latex_row(cells: Sequence[str] | Mapping[str, object]) -> str:
+def markdown_table(table: BenchmarkTable, reference: str, caption: str) -> str:
+    """The same table for a page that is written in Markdown."""
+    heads, rows = _of_a_paper(table, reference)
+    lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *rows]
+    written = ["| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines]
+    return "\n".join([*written, "", caption]) + "\n"
+
+
+def _latex_row(cells: Sequence[str]) -> str:
     return " & ".join(latex_text(cell) for cell in cells) + r" \\"
 
 

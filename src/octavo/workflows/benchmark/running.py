@@ -1,11 +1,11 @@
 """Benchmark: several models on one cohort, on the same terms, and an honest table of it.
 
-RUN/benchmark.json        the plan: models, seeds, budget, every recipe
+RUN/benchmark.json        the plan: models, seeds, budget, every recipe; and which cohort
 RUN/splits.csv, splits/   who is learnt from, chosen by and tested; one file for each division
 RUN/prepared/             scans as the networks read them, shared by all
 RUN/cells/                every training
 RUN/tuning.json           what was tried on validation, and what was chosen
-RUN/predictions.csv ...   what was measured, and the tables; see `measuring` and `writing`
+RUN/predictions.csv ...   what was measured, and the tables; see `looks`, `measuring` and `writing`
 """
 
 import logging
@@ -18,30 +18,35 @@ from typing import Any
 from octavo.cohorts.choice import CohortChoice
 from octavo.cohorts.manifest import Cohort
 from octavo.cohorts.parts import Parts
-from octavo.errors import OctavoError, unknown_name
+from octavo.errors import OctavoError
 from octavo.files import read_json, write_json
 from octavo.training.machine import Machine
+from octavo.training.recipe import with_classes
 from octavo.training.run import locked, provenance
-from octavo.workflows.benchmark.cells import Order, Outcome, Runner, known_outcome, run_here
+from octavo.workflows.benchmark.cells import FAILED, Order, Outcome, Runner, known_outcome, run_here
 from octavo.workflows.benchmark.division import divide_for_all, split_path
-from octavo.workflows.benchmark.measuring import (
-    Answer,
-    hash_of_test_part,
-    measure_once,
-    measured_elsewhere,
-    read_answers,
-    touches,
+from octavo.workflows.benchmark.looks import (
+    BEGUN,
+    PLAN,
+    begin_look,
+    check_plan,
+    claim,
+    end_look,
+    has_begun,
+    looked_at_elsewhere,
+    looks_at,
+    tested,
 )
+from octavo.workflows.benchmark.measuring import Answer, measure, read_answers
 from octavo.workflows.benchmark.plan import Cell, Plan
 from octavo.workflows.benchmark.rows import NAMES, short_row
 from octavo.workflows.benchmark.table import BenchmarkTable, tabulate
 from octavo.workflows.benchmark.writing import Said, write_benchmark
+from octavo.workflows.groups import covariates_of
 from octavo.workflows.list_models import cost_of
 
-PLAN = "benchmark.json"
 TUNING = "tuning.json"
-_MAY_GROW = ("models", "seeds", "recipes")
-"""What a benchmark may get more of; whatever else changes makes it another."""
+GROUPS = "groups.json"
 _log = logging.getLogger("octavo.benchmark")
 
 
@@ -122,70 +127,64 @@ def benchmark(
     if jobs < 1:
         raise OctavoError(f"jobs is {jobs}; wanted at least 1")
     cohort = choice.read()
-    covariates = _covariates(cohort, groups)
+    covariates_of(cohort.exams, groups, cohort.path.name)
     run = run.absolute()
     with locked(run, PLAN):
-        before = touches(run)
-        _claim(run, plan, before, again)
+        looks = looks_at(run, again)
+        check_plan(run, plan, looks, again)
+        if not has_begun(run):
+            write_json(run / PLAN, plan.to_json())
         ground = _Ground(plan, choice, run, prepared or run / "prepared", machine or Machine(), _threads(jobs))
-        parts = divide_for_all(plan, choice, run, ground.prepared)
-        if before and not again:
-            outcomes, answers = _known(ground, parts), read_answers(run)
+        parts = divide_for_all(plan, choice, run, ground.prepared, keep=has_begun(run))
+        claim(run, plan, choice, cohort, parts)
+        if looks and looks[-1].state != BEGUN and not again:
+            trained = _known(ground, parts)
+            answers = read_answers(run, looks[-1])
         else:
-            outcomes = _train_all(ground, parts, runner or (lambda orders: run_here(orders, jobs)))
-            finished = [ground.order(one.cell) for one in outcomes if one.is_finished]
-            answers = measure_once(run, finished, parts, ground.prepared) if finished else []
-        costs = {name: _cost(plan, name) for name in plan.models}
-        table = tabulate(plan, answers, outcomes, costs, covariates)
-        said = Said(_warnings(run, parts, answers, outcomes), _provenance(plan, cohort, parts))
-        page = write_benchmark(run, plan, table, outcomes, said)
-    return Benchmarked(run, plan, table, tuple(outcomes), said.warnings, page)
+            trained = _train_all(ground, parts, runner or (lambda orders: run_here(orders, jobs)))
+            answers = _measured(ground, parts, trained.outcomes, again)
+        costs = {name: _cost(plan, name, cohort) for name in plan.models}
+        table = tabulate(plan, parts, answers, trained.outcomes, trained.others, costs, groups)
+        said = Said(_warnings(run, plan, parts, answers, trained, groups), _provenance(plan, cohort, parts))
+        page = write_benchmark(run, plan, table, trained.every, said)
+    return Benchmarked(run, plan, table, tuple(trained.every), said.warnings, page)
 
 
-def _claim(run: Path, plan: Plan, before: Sequence[dict[str, Any]], again: bool) -> None:
-    """Take the folder for a plan: a new benchmark, the same again, or one that grows."""
-    wanted = plan.to_json()
-    path = run / PLAN
-    if not path.exists():
-        write_json(path, wanted)
-        return
-    stored: dict[str, Any] = read_json(path)
-    different = [name for name in wanted if name not in _MAY_GROW and stored.get(name) != wanted[name]]
-    for name, recipe in wanted["recipes"].items():
-        if name in stored["recipes"] and stored["recipes"][name] != recipe:
-            fields = [field for field in recipe if stored["recipes"][name].get(field) != recipe[field]]
-            different.append(f"{fields[0]} of {name}" if fields else f"the recipe of {name}")
-    if different and before:
-        raise OctavoError(
-            f"{run}: its test part was measured on {before[-1]['when']}, and {different[0]} is another now; to choose by "
-            "what was measured is tuning on the test part; repeat the first command, or divide other patients elsewhere"
-        )
-    if different:
-        raise OctavoError(
-            f"{run}: this benchmark was begun with another {different[0]}; repeat the first command to go on with it, or "
-            "choose another folder"
-        )
-    new = [f"model {name}" for name in wanted["models"] if name not in stored["models"]]
-    new += [f"seed {seed}" for seed in wanted["seeds"] if seed not in stored["seeds"]]
-    if new and before and not again:
-        raise OctavoError(
-            f"{run}: its test part was measured on {before[-1]['when']}, and {new[0]} is new; wanted no second look; "
-            "--again measures it again and the report says so, or divide other patients in another folder"
-        )
-    write_json(path, wanted)
+@dataclass(frozen=True)
+class _Trained:
+    """What became of the cells."""
+
+    outcomes: list[Outcome]
+    """Of those whose learning rate was chosen."""
+    others: list[Outcome]
+    """Of those that other learning rates were tried with."""
+
+    @property
+    def every(self) -> list[Outcome]:
+        return [*self.outcomes, *self.others]
 
 
-def _train_all(ground: _Ground, parts: dict[str, Parts], runner: Runner) -> list[Outcome]:
+def _measured(ground: _Ground, parts: dict[str, Parts], outcomes: Sequence[Outcome], again: bool) -> list[Answer]:
+    finished = [ground.order(one.cell) for one in outcomes if one.is_finished]
+    if not finished:
+        return []
+    look = begin_look(ground.run, ground.plan, finished, parts, again)
+    answers, fingerprint = measure(ground.run, finished, parts, ground.prepared)
+    end_look(ground.run, look, fingerprint)
+    return answers
+
+
+def _train_all(ground: _Ground, parts: dict[str, Parts], runner: Runner) -> _Trained:
     """First the first seed of everything, with every learning rate; then the other seeds with the best of them."""
     plan = ground.plan
     trials = [cell for division in parts for cell in plan.trials(division)]
     tried = _run(ground, trials, runner, f"{len(trials)} trainings of the first seed")
     chosen = choose_rates(plan, tried)
-    write_json(ground.run / TUNING, {"chosen": _tuning(plan, tried, chosen)})
+    write_json(ground.run / TUNING, {"chosen": _tuning(tried, chosen)})
     cells = _cells(plan, parts, chosen)
     rest = [cell for cell in cells if cell not in trials]
     done = {one.cell: one for one in (*tried, *_run(ground, rest, runner, f"{len(rest)} trainings of other seeds"))}
-    return [done[cell] for cell in cells]
+    return _Trained([done[cell] for cell in cells], [one for one in tried if one.cell not in cells])
 
 
 def choose_rates(plan: Plan, tried: Iterable[Outcome]) -> dict[tuple[str, str], float | None]:
@@ -214,7 +213,7 @@ def _cells(plan: Plan, parts: Iterable[str], chosen: dict[tuple[str, str], float
     ]
 
 
-def _tuning(plan: Plan, tried: Sequence[Outcome], chosen: dict[tuple[str, str], float | None]) -> list[dict[str, Any]]:
+def _tuning(tried: Sequence[Outcome], chosen: dict[tuple[str, str], float | None]) -> list[dict[str, Any]]:
     return [
         {
             "model": one.cell.model,
@@ -225,7 +224,6 @@ def _tuning(plan: Plan, tried: Sequence[Outcome], chosen: dict[tuple[str, str], 
             "chosen": chosen[one.cell.model, one.cell.division] == one.cell.learning_rate,
         }
         for one in tried
-        if plan.is_tuned(one.cell.model)
     ]
 
 
@@ -248,19 +246,23 @@ def describe_outcome(outcome: Outcome) -> str:
     if not outcome.is_finished:
         return f"{outcome.cell.name} failed: {outcome.reason}"
     validation = "not defined" if outcome.validation_auroc is None else f"{outcome.validation_auroc:.3f}"
-    return f"{outcome.cell.name}: {outcome.epochs} epochs in {outcome.seconds:.0f} s, AUROC on validation {validation}"
+    took = "" if outcome.seconds is None else f" in {outcome.seconds:.0f} s"
+    return f"{outcome.cell.name}: {outcome.epochs} epochs{took}, AUROC on validation {validation}"
 
 
-def _known(ground: _Ground, parts: Iterable[str]) -> list[Outcome]:
-    """What became of every cell, as it was written down."""
+def _known(ground: _Ground, parts: Iterable[str]) -> _Trained:
+    """What became of every cell, as it was written down when the test part was measured."""
     parts = list(parts)
-    tried = [known for division in parts for cell in ground.plan.trials(division) if (known := _look(ground, cell))]
-    chosen = choose_rates(ground.plan, tried)
-    return [known for cell in _cells(ground.plan, parts, chosen) if (known := _look(ground, cell))]
+    told: Any = read_json(ground.run / TUNING)["chosen"]
+    chosen = {(one["model"], one["division"]): one["learning_rate"] for one in told if one["chosen"]}
+    cells = _cells(ground.plan, parts, chosen)
+    trials = [cell for division in parts for cell in ground.plan.trials(division) if cell not in cells]
+    return _Trained([_look(ground, cell) for cell in cells], [_look(ground, cell) for cell in trials])
 
 
-def _look(ground: _Ground, cell: Cell) -> Outcome | None:
-    return known_outcome(ground.order(cell))
+def _look(ground: _Ground, cell: Cell) -> Outcome:
+    known = known_outcome(ground.order(cell))
+    return known or Outcome(cell, FAILED, "what became of it is not there any more", None, None, 0, 0, None)
 
 
 def _threads(jobs: int) -> int:
@@ -268,53 +270,73 @@ def _threads(jobs: int) -> int:
     return max(1, cores // jobs)
 
 
-def _cost(plan: Plan, name: str) -> tuple[int | None, float | None]:
+def _cost(plan: Plan, name: str, cohort: Cohort) -> tuple[int | None, float | None]:
+    system, recipe = plan.recipe(name)
     try:
-        return cost_of(plan.recipe(name)[1])
+        return cost_of(with_classes(recipe, cohort.classes, system))
     except OctavoError:
         # what cannot be built failed as a cell, which says why
         return None, None
 
 
-def _covariates(cohort: Cohort, groups: Sequence[str]) -> dict[str, dict[str, str]]:
-    known = list(dict.fromkeys(name for exam in cohort.exams for name in exam.covariates))
-    for name in groups:
-        if name not in known:
-            raise OctavoError(f"{cohort.path.name}: {unknown_name('a covariate', name, known)}")
-    return {name: {exam.exam_id: exam.covariates.get(name, "") for exam in cohort.exams} for name in groups}
-
-
 def _warnings(
-    run: Path, parts: dict[str, Parts], answers: Sequence[Answer], outcomes: Sequence[Outcome]
+    run: Path,
+    plan: Plan,
+    parts: dict[str, Parts],
+    answers: Sequence[Answer],
+    trained: _Trained,
+    groups: Sequence[str],
 ) -> tuple[str, ...]:
     said = []
-    looks = touches(run)
+    looks = looks_at(run, again=True)
     if len(looks) > 1:
-        when = ", ".join(str(look["when"]) for look in looks)
+        when = ", ".join(look.when for look in looks)
         said.append(
             f"the test part was measured {len(looks)} times ({when}): what was chosen after the first is not unseen"
         )
-    alone = sorted({str(cell) for look in looks for cell in look["measured_alone"]})
+    alone = sorted({cell for look in looks for cell in look.measured_alone})
     if alone:
         said.append(f"{len(alone)} trainings were measured on the test part by themselves, {alone[0]} among them")
+    exams = tested(parts)
     said += [
-        f"the same test part was measured by the benchmark {other['benchmark']} on {other['when']}: whoever chooses between "
-        "the two chooses on the test part"
-        for other in measured_elsewhere(run, hash_of_test_part(parts))
+        f"{shared} of these {len(exams)} scans were measured by the benchmark {name} too, on {when}: whoever chooses "
+        "between the two chooses on the test part"
+        for name, when, shared in looked_at_elsewhere(run, exams)
     ]
-    failed = [one for one in outcomes if not one.is_finished]
+    earlier = [name for name in _groups_shown(run, groups) if name not in groups]
+    if earlier:
+        said.append(f"groups were shown before by {', '.join(earlier)}, which are not shown now")
+    failed = [one for one in trained.every if not one.is_finished]
     if failed:
-        said.append(f"{len(failed)} of {len(outcomes)} trainings failed; the table says which")
-    cautions = [text for one in answers for text in one.cautions.split(" | ") if text]
-    for text in dict.fromkeys(cautions):
-        models = {one.model for one in answers if text in one.cautions.split(" | ")}
-        share = sum(text == other for other in cautions)
-        said.append(f"{', '.join(sorted(models))}: {text} ({share} answers)")
-    return tuple(said)
+        said.append(f"{len(failed)} of {len(trained.every)} trainings failed; the table says which")
+    if answers and plan.reference not in {one.model for one in answers}:
+        said.append(f"{plan.reference} has no answers, so nothing is compared with it")
+    return (*said, *_cautions(answers))
+
+
+def _cautions(answers: Sequence[Answer]) -> list[str]:
+    """What every answer must bear, once for all that bear it."""
+    of_answers = [(one.model, one.cautions.split(" | ")) for one in answers if one.cautions]
+    texts = dict.fromkeys(text for _, texts in of_answers for text in texts)
+    said = []
+    for text in texts:
+        models = [model for model, own in of_answers if text in own]
+        said.append(f"{', '.join(dict.fromkeys(models))}: {text} ({len(models)} answers)")
+    return said
+
+
+def _groups_shown(run: Path, groups: Sequence[str]) -> list[str]:
+    """Every covariate that groups were shown by, now or before; whoever looks at many finds one that suits."""
+    path = run / GROUPS
+    told: Any = read_json(path)["shown"] if path.exists() else []
+    shown = list(dict.fromkeys([*told, *groups]))
+    if shown:
+        write_json(path, {"shown": shown})
+    return shown
 
 
 def _provenance(plan: Plan, cohort: Cohort, parts: dict[str, Parts]) -> dict[str, Any]:
-    hashes = {"cohort_hash": cohort.content_hash, "test_part": hash_of_test_part(parts)}
+    hashes = {"cohort_hash": cohort.content_hash, "voxels_hash": next(iter(parts.values())).voxels_hash}
     told = provenance(plan.seeds[0], hashes)
     told["seed"] = " ".join(map(str, plan.seeds))
     flat: dict[str, Any] = {}

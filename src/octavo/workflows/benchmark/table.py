@@ -1,14 +1,16 @@
 """What a benchmark found: a row for each model, and each model against the reference."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from octavo.cohorts.exam import Exam
+from octavo.cohorts.parts import Parts
 from octavo.errors import OctavoError
 from octavo.metrics.calibration import calibration_line
 from octavo.metrics.exam_arrays import UndefinedMetricError
-from octavo.metrics.fairness import GroupReport, evaluate_by_group, group_numbers
+from octavo.metrics.fairness import GroupReport
 from octavo.metrics.model_table import (
     MEASURES,
     ModelRow,
@@ -20,6 +22,7 @@ from octavo.metrics.model_table import (
 from octavo.workflows.benchmark.cells import Outcome
 from octavo.workflows.benchmark.measuring import Answer
 from octavo.workflows.benchmark.plan import Plan
+from octavo.workflows.groups import covariates_of, measure_groups
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Cost:
     gmac: float | None
     """For one volume; None where it reads slices."""
     seconds: float | None
-    """To train once, the mean over its trainings."""
+    """To train once, the mean over its trainings of which that is known."""
     peak_memory_mib: float | None
     """The most that one of its processes held."""
     epochs: float | None
@@ -45,7 +48,7 @@ class TableRow:
     cells: int
     """How many trainings were wanted."""
     failures: tuple[str, ...]
-    """Of those that failed, which and why."""
+    """Of those that failed, trials of learning rates too, which and why."""
     cost: Cost
     learning_rates: tuple[float, ...]
     """Chosen on validation, for each division; empty where none were tried."""
@@ -91,6 +94,8 @@ class _Exams:
     """The exams of all test parts, in one order."""
 
     keys: tuple[tuple[str, str], ...]
+    """Division and name."""
+    exams: list[Exam]
     labels: np.ndarray
     patients: list[str]
     divisions: np.ndarray
@@ -98,19 +103,23 @@ class _Exams:
 
 def tabulate(
     plan: Plan,
+    parts: Mapping[str, Parts],
     answers: Sequence[Answer],
     outcomes: Sequence[Outcome],
+    trials: Sequence[Outcome],
     costs: Mapping[str, tuple[int | None, float | None]],
-    covariates: Mapping[str, Mapping[str, str]],
+    covariates: Sequence[str],
 ) -> BenchmarkTable:
     """Make the table.
 
     Args:
         plan: What was compared.
+        parts: Of each division; every exam of their test parts counts.
         answers: What every training answered on its test part.
         outcomes: Of the cells whose learning rate was chosen, failed ones too.
+        trials: Of the cells that other learning rates were tried with.
         costs: Parameters and GMAC of each model.
-        covariates: For each covariate asked for, its value by exam.
+        covariates: Columns of the manifest by which groups are told apart.
 
     Raises:
         OctavoError: If no training answered.
@@ -118,10 +127,11 @@ def tabulate(
     if not answers:
         reason = next((f"; the first: {one.reason}" for one in outcomes if not one.is_finished), "")
         raise OctavoError(f"no training was finished, so there is nothing to compare{reason}")
-    exams = _exams_of(answers)
-    given = {name: _by_seed(name, answers, exams) for name in plan.models}
+    exams = _exams_of(parts)
+    given = {name: _by_seed(name, plan.seeds, answers, exams) for name in plan.models}
     used = {name: [one for one, _ in seeds] for name, seeds in given.items() if seeds}
     thresholds = {name: np.mean([cut for _, cut in given[name]], axis=0) for name in used}
+    values = covariates_of(exams.exams, covariates, "the test part")
     comparisons = {}
     if plan.reference in used and len(used) > 1:
         found = compare_with_reference(exams.labels, used, plan.reference, thresholds, exams.patients)
@@ -135,7 +145,7 @@ def tabulate(
                 cells=sum(one.cell.model == name for one in outcomes),
                 failures=tuple(
                     f"{one.cell.name}: {one.reason}"
-                    for one in outcomes
+                    for one in (*outcomes, *trials)
                     if one.cell.model == name and not one.is_finished
                 ),
                 cost=_cost([one for one in outcomes if one.cell.model == name], *costs[name]),
@@ -144,40 +154,43 @@ def tabulate(
                 calibration_slope=_slope(exams.labels, seeds) if seeds else None,
                 comparison=comparisons.get(name),
                 by_division=_by_division(name, exams, seeds),
-                by_group=_by_group(exams, seeds, covariates) if seeds else {},
+                by_group=_by_group(exams, seeds, values) if seeds else {},
             )
         )
     return BenchmarkTable(
         rows=tuple(rows),
         exams=len(exams.keys),
         patients=len(set(exams.patients)),
-        by_label=tuple(int(count) for count in np.bincount(exams.labels, minlength=2)),
+        by_label=tuple(int(count) for count in np.bincount(exams.labels, minlength=_classes(answers))),
     )
 
 
-def _exams_of(answers: Sequence[Answer]) -> _Exams:
-    by_key = {(one.division, one.exam_id): one for one in answers}
+def _classes(answers: Sequence[Answer]) -> int:
+    return max(2, *(len(one.of_classes) for one in answers))
+
+
+def _exams_of(parts: Mapping[str, Parts]) -> _Exams:
+    by_key = {(name, one.exam.exam_id): one.exam for name, part in parts.items() for one in part.test}
     keys = tuple(sorted(by_key))
     return _Exams(
         keys=keys,
+        exams=[by_key[key] for key in keys],
         labels=np.array([by_key[key].label for key in keys], dtype=np.int64),
         patients=[by_key[key].patient_id for key in keys],
         divisions=np.array([division for division, _ in keys], dtype=np.str_),
     )
 
 
-def _by_seed(name: str, answers: Sequence[Answer], exams: _Exams) -> list[tuple[SeedAnswers, np.ndarray]]:
+def _by_seed(
+    name: str, seeds: Sequence[int], answers: Sequence[Answer], exams: _Exams
+) -> list[tuple[SeedAnswers, np.ndarray]]:
     """What each seed answers on all exams, with its thresholds; a seed that misses a division is left out."""
-    by_seed: dict[int, dict[tuple[str, str], Answer]] = {}
+    by_seed: dict[int, dict[tuple[str, str], Answer]] = {seed: {} for seed in seeds}
     for one in answers:
-        if one.model == name:
-            by_seed.setdefault(one.seed, {})[(one.division, one.exam_id)] = one
-    found = []
-    for seed in sorted(by_seed):
-        own = by_seed[seed]
-        if set(own) == set(exams.keys):
-            found.append(_answers_of([own[key] for key in exams.keys]))
-    return found
+        if one.model == name and one.seed in by_seed:
+            by_seed[one.seed][one.division, one.exam_id] = one
+    whole = [by_seed[seed] for seed in sorted(seeds) if set(by_seed[seed]) == set(exams.keys)]
+    return [_answers_of([own[key] for key in exams.keys]) for own in whole]
 
 
 def _answers_of(own: Sequence[Answer]) -> tuple[SeedAnswers, np.ndarray]:
@@ -194,10 +207,15 @@ def _cost(outcomes: Sequence[Outcome], parameters: int | None, gmac: float | Non
     return Cost(
         parameters=parameters,
         gmac=gmac,
-        seconds=float(np.mean([one.seconds for one in done])) if done else None,
-        peak_memory_mib=max((one.peak_memory_mib for one in done), default=None),
-        epochs=float(np.mean([one.epochs for one in done])) if done else None,
+        seconds=_mean_of(one.seconds for one in done),
+        peak_memory_mib=max((one.peak_memory_mib for one in done if one.peak_memory_mib is not None), default=None),
+        epochs=_mean_of(one.epochs for one in done),
     )
+
+
+def _mean_of(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
 
 
 def _chosen_rates(name: str, outcomes: Sequence[Outcome]) -> tuple[float, ...]:
@@ -237,40 +255,7 @@ def _by_division(name: str, exams: _Exams, seeds: Sequence[SeedAnswers]) -> dict
 
 
 def _by_group(
-    exams: _Exams, seeds: Sequence[SeedAnswers], covariates: Mapping[str, Mapping[str, str]]
+    exams: _Exams, seeds: Sequence[SeedAnswers], values: Mapping[str, Sequence[str]]
 ) -> dict[str, GroupReport | str]:
-    found: dict[str, GroupReport | str] = {}
-    for covariate, value_of in covariates.items():
-        if seeds[0].probabilities.ndim > 1:
-            found[covariate] = "groups are compared by the AUROC of two classes"
-            continue
-        values = [value_of[exam_id] for _, exam_id in exams.keys]
-        try:
-            groups = named_groups(values, exams.patients)
-            found[covariate] = evaluate_by_group(exams.labels, _mean(seeds), exams.patients, groups)
-        except UndefinedMetricError as reason:
-            found[covariate] = str(reason)
-    return found
-
-
-def named_groups(values: Sequence[str], patients: Sequence[str]) -> list[str]:
-    """Groups by a covariate as it stands in a manifest: numbers of more than five values become thirds.
-
-    Example:
-        >>> named_groups(["F", "m", ""], ["a", "b", "c"])
-        ['F', 'm', '']
-        >>> named_groups([str(age) for age in range(40, 46)], list("abcdef"))[0]
-        'below 42'
-    """
-    known = [value.strip() for value in values]
-    try:
-        numbers = [float(value) if value else None for value in known]
-    except ValueError:
-        return known
-    if len({number for number in numbers if number is not None}) <= _FEW:
-        return known
-    return group_numbers(numbers, patients)
-
-
-_FEW = 5
-"""So many different numbers are still names of groups, such as codes of sites."""
+    mean = _mean(seeds)
+    return measure_groups(exams.labels, None if mean.ndim > 1 else mean, exams.patients, values)

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from octavo.figures.forest import ForestRow, forest_png
+from octavo.figures.group_sections import group_sections
 from octavo.figures.report import Picture, Report, Section, Table, write_report
 from octavo.files import write_bytes, write_json, write_text
-from octavo.metrics.fairness import GroupReport
 from octavo.workflows.benchmark import rows as shown
 from octavo.workflows.benchmark.cells import Outcome
 from octavo.workflows.benchmark.plan import Plan
@@ -28,7 +28,7 @@ class Said:
 
 
 def write_benchmark(run: Path, plan: Plan, table: BenchmarkTable, outcomes: Sequence[Outcome], said: Said) -> Path:
-    """Write `table.csv`, `table.tex`, `cells.csv`, `results.json`, `forest.png` and `report.html`.
+    """Write `table.csv`, `table.tex`, `table.md`, `cells.csv`, `results.json`, `forest.png` and `report.html`.
 
     Returns:
         The page for people.
@@ -36,9 +36,12 @@ def write_benchmark(run: Path, plan: Plan, table: BenchmarkTable, outcomes: Sequ
     rows = [shown.flat_row(row, table.measures) for row in table.rows]
     write_text(run / "table.csv", _csv(rows))
     write_text(run / "cells.csv", _csv([_cell(one) for one in outcomes]))
-    write_text(run / "table.tex", shown.latex_table(table, plan.reference, caption(plan, table)))
+    said_of_it = caption(plan, table)
+    write_text(run / "table.tex", shown.latex_table(table, plan.reference, said_of_it))
+    write_text(run / "table.md", shown.markdown_table(table, plan.reference, said_of_it))
     write_json(run / "results.json", {"table": rows, "detail": _plain(table), "warnings": list(said.warnings)})
     forest = _forest(plan, table)
+    (run / "forest.png").unlink(missing_ok=True)
     if forest is not None:
         write_bytes(run / "forest.png", forest.image)
     page = run / "report.html"
@@ -50,9 +53,9 @@ def caption(plan: Plan, table: BenchmarkTable) -> str:
     """What the table is of, in a sentence or two."""
     divided = "one division of the patients"
     if plan.folds is not None:
-        divided = f"{plan.folds} folds by patient"
+        divided = f"{plan.folds} folds by patient, their answers taken together"
     elif plan.transfer is not None:
-        divided = f"every {plan.transfer} tested by what was learnt from the others"
+        divided = f"every {plan.transfer} tested by what was learnt from the others, all answers taken together"
     budget = "each recipe's own epochs" if plan.budget.epochs is None else f"at most {plan.budget.epochs} epochs each"
     tried = len(plan.budget.learning_rates)
     tuning = f"{tried} learning rates tried by each, chosen on validation" if tried else "no tuning"
@@ -201,34 +204,9 @@ def _mean(spread: Any) -> str:
 
 
 def _group_sections(table: BenchmarkTable) -> list[Section]:
-    sections = []
-    for covariate in dict.fromkeys(name for row in table.rows for name in row.by_group):
-        found = {row.name: row.by_group[covariate] for row in table.rows if covariate in row.by_group}
-        reports = {name: one for name, one in found.items() if isinstance(one, GroupReport)}
-        if not reports:
-            reason = next(str(one) for one in found.values())
-            sections.append(Section(f"Groups by {covariate}", paragraphs=(f"Nothing to compare: {reason}.",)))
-            continue
-        sections.append(group_section(covariate, reports))
-    return sections
-
-
-def group_section(covariate: str, reports: dict[str, GroupReport]) -> Section:
-    """How well each model ranks in each group of a covariate."""
-    first = next(iter(reports.values()))
-    columns = ("Model", *(f"{one.group} (n = {one.exams})" for one in first.groups), "Equity-scaled", "Worst", "Gap")
-    rows = []
-    for name, report in reports.items():
-        cells = [one.undefined if one.auroc is None else _area(one.auroc, one.low, one.high) for one in report.groups]
-        scaled, gap = shown.number(report.equity_scaled_auroc), shown.number(report.largest_gap)
-        rows.append((name, *cells, scaled, report.worst_group, gap))
-    note = (
-        f"{first.exams_unknown} exams have no {covariate} and are left out. Small groups lie apart by chance alone: read a "
-        "gap beside the intervals."
-    )
-    table = Table("AUROC of the mean over seeds (95 %, DeLong by patient).", columns, tuple(rows))
-    return Section(f"Groups by {covariate}", paragraphs=(note,), tables=(table,))
-
-
-def _area(value: float, low: float | None, high: float | None) -> str:
-    return f"{value:.3f}" if low is None or high is None else f"{value:.3f} ({low:.3f} to {high:.3f})"
+    covariates = dict.fromkeys(name for row in table.rows for name in row.by_group)
+    found = {
+        covariate: {row.name: row.by_group[covariate] for row in table.rows if covariate in row.by_group}
+        for covariate in covariates
+    }
+    return group_sections(found, "the mean over seeds")

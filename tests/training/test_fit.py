@@ -251,10 +251,14 @@ def test_ctrl_c_stays_ctrl_c(unbroken, tmp_path):
                 signal.raise_signal(signal.SIGINT)
             return super().training_step(batch, batch_idx)
 
-    handler = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt):
-        train(tmp_path, Interrupted(), EPOCHS)
-    assert signal.getsignal(signal.SIGINT) is handler
+    # a program that was started in the background is born deaf to Ctrl-C
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path, Interrupted(), EPOCHS)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert epochs_done(tmp_path) == 2
     train(tmp_path, SmallTask(), EPOCHS)
     assert_same_training(tmp_path, unbroken[0])

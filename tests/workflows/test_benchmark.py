@@ -386,14 +386,14 @@ def test_a_killed_process_costs_its_own_row_only(cohort, tmp_path):
 
 @pytest.mark.slow
 def test_the_command_compares_in_processes_of_their_own(cohort, tmp_path, capsys):
-    words = ["benchmark", "--cohort", str(cohort), "--run", str(tmp_path / "run"), "--models", "features-logistic"]
+    words = ["benchmark", str(cohort), "--run", str(tmp_path / "run"), "--models", "features-logistic"]
     words += ["trivial", "--seeds", "1", "--epochs", "1", "--size", *map(str, SIZE), "--jobs", "2"]
     assert main(words) == 0
     told = capsys.readouterr().out
     assert "minus features-logistic" in told
     assert "research software, not a medical device" in told
-    outcome = json.loads((tmp_path / "run" / "cells" / "trivial" / "seed-1.json").read_text())
+    outcome = json.loads((tmp_path / "run" / "cells" / "trivial" / "seed-100.json").read_text())
     assert outcome["status"] == "finished"
-    assert Path(tmp_path / "run" / "cells" / "trivial" / "seed-1.log").exists()
+    assert Path(tmp_path / "run" / "cells" / "trivial" / "seed-100.log").exists()
     assert main([*words, "--epochs", "2"]) == 2
     assert "tuning on the test part" in capsys.readouterr().err

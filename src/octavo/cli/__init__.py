@@ -60,6 +60,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 """Every command: its words, where its dataclass lives, and one line about it."""
 
+COHORT_FIRST = ("benchmark", "train ai-cnet3d", "train dino-atten3d", "train peer")
+"""Commands whose first word may be the cohort, without `--cohort` before it."""
+
 
 class Command(Protocol):
     """What a command's dataclass offers."""
@@ -129,6 +132,8 @@ def run_command(words: list[str]) -> int:
     import tyro
 
     name, rest = find_command(words)
+    if name in COHORT_FIRST and rest and not rest[0].startswith("-"):
+        rest = ["--cohort", *rest]
     home, _, attribute = COMMANDS[name][0].partition(":")
     command_type = getattr(importlib.import_module(home), attribute)
     style = (tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff)

@@ -8,6 +8,7 @@ from typing import Annotated
 import tyro
 
 from octavo.cohorts.choice import CohortChoice
+from octavo.errors import OctavoError
 from octavo.training.machine import Machine
 
 
@@ -25,8 +26,8 @@ class Benchmark:
     """The benchmark's folder: new, empty, or an earlier one of the same command."""
     models: tuple[str, ...]
     """Which to compare; octavo models lists them."""
-    seeds: tuple[int, ...] = (100, 200, 300, 400, 500)
-    """One training of each model for each."""
+    seeds: tuple[int, ...] = (5,)
+    """How many trainings of each model, from the seeds 100, 200 and so on; or, with several numbers, from which seeds."""
     reference: str | None = None
     """What the others are compared with; by default the first."""
     folds: int | None = None
@@ -61,7 +62,7 @@ class Benchmark:
 
         plan = Plan(
             models=self.models,
-            seeds=self.seeds,
+            seeds=seeds_of(self.seeds),
             reference=self.reference or (self.models[0] if self.models else ""),
             budget=Budget(self.epochs, self.size, self.learning_rates),
             settings=read_settings(self.settings),
@@ -85,3 +86,20 @@ class Benchmark:
             print(f"  {warning}")
         print(f"research software, not a medical device; see {self.folder / done.page.name}")
         return 1 if done.failed else 0
+
+
+def seeds_of(told: tuple[int, ...]) -> tuple[int, ...]:
+    """The seeds that are meant: one number is how many, several are the seeds themselves.
+
+    Raises:
+        OctavoError: If less than one is wanted.
+
+    Example:
+        >>> seeds_of((3,)), seeds_of((7, 8))
+        ((100, 200, 300), (7, 8))
+    """
+    if len(told) != 1:
+        return told
+    if told[0] < 1:
+        raise OctavoError(f"seeds is {told[0]}; wanted how many, at least 1, or several seeds")
+    return tuple(100 * number for number in range(1, told[0] + 1))

@@ -121,7 +121,8 @@ def _forest_row(row: TableRow, ranking: str) -> ForestRow | None:
 def _report(run: Path, plan: Plan, table: BenchmarkTable, said: Said, forest: Picture | None) -> Report:
     measures = Table(
         "Mean ± standard deviation over seeds (95 % interval over patients). Threshold, temperature and epoch were "
-        "chosen on validation. Calibration slope: of the mean over seeds; 1 is neither too sure nor too timid.",
+        "chosen on validation. Calibration slope: of the mean over seeds; 1 is neither too sure nor too timid. The "
+        "calibration error is larger the fewer different exams there are, so its interval lies high.",
         ("Model", "Seeds", *(shown.NAMES[measure] for measure in table.measures), "Calibration slope"),
         tuple(shown.measure_rows(table)),
     )

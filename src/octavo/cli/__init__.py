@@ -109,7 +109,7 @@ def overview() -> str:
 
 
 def find_command(words: list[str]) -> tuple[str, list[str]]:
-    """Split the shell's words into the command and what is left for it.
+    """Split the shell's words into the command and what is left for it; a cohort that stands first gets its option.
 
     Raises:
         OctavoError: If the first words are no command.
@@ -117,11 +117,14 @@ def find_command(words: list[str]) -> tuple[str, list[str]]:
     Example:
         >>> find_command(["cohort", "check", "manifest.csv"])
         ('cohort check', ['manifest.csv'])
+        >>> find_command(["benchmark", "study.csv"])
+        ('benchmark', ['--cohort', 'study.csv'])
     """
     for length in (2, 1):
-        name = " ".join(words[:length])
+        name, rest = " ".join(words[:length]), words[length:]
         if len(words) >= length and name in COMMANDS:
-            return name, words[length:]
+            stands_first = name in COHORT_FIRST and rest and not rest[0].startswith("-")
+            return name, ["--cohort", *rest] if stands_first else rest
     group = [name for name in COMMANDS if name.split()[0] == words[0]]
     got = " ".join(words[:2]) if group else words[0]
     raise OctavoError(unknown_name("a command", got, group or COMMANDS))
@@ -132,8 +135,6 @@ def run_command(words: list[str]) -> int:
     import tyro
 
     name, rest = find_command(words)
-    if name in COHORT_FIRST and rest and not rest[0].startswith("-"):
-        rest = ["--cohort", *rest]
     home, _, attribute = COMMANDS[name][0].partition(":")
     command_type = getattr(importlib.import_module(home), attribute)
     style = (tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff)

@@ -5,23 +5,23 @@ import json
 import os
 import shutil
 import signal
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from octavo.cli import main
-from octavo.cohorts.choice import CohortChoice
 from octavo.cohorts.splits import read_split
 from octavo.errors import OctavoError
 from octavo.metrics.classification import auroc
-from octavo.training.machine import Machine
-from octavo.workflows.benchmark import Budget, Plan, benchmark, cells
+from octavo.workflows.benchmark import Budget, Plan, cells
 from octavo.workflows.benchmark.cells import run_cell, run_here
 from octavo.workflows.phantom import write_phantoms
+from workflows import small_benchmark
+from workflows.small_benchmark import SIZE, compare, write_rows
 
-SIZE = (16, 32, 16)
-QUICK = Machine(accelerator="cpu", track="none")
+plan_of = partial(small_benchmark.plan_of, epochs=2)
 
 
 @pytest.fixture(scope="module")
@@ -34,36 +34,15 @@ def cohort(tmp_path_factory):
     for row in rows:
         place = patients.index(row["patient_id"])
         row["site"], row["sex"] = ("north", "south")[place % 2], ("F", "M", "")[place % 3]
-    _write(written.manifest, rows)
+    write_rows(written.manifest, rows)
     return written.manifest
-
-
-def _write(path, rows):
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def _in_this_process(orders):
-    yield from map(run_cell, orders)
-
-
-def _plan(*models, **changes):
-    told = {"seeds": (1, 2), "reference": models[0], "budget": Budget(epochs=2, size=SIZE), **changes}
-    return Plan(models=models, **told)
-
-
-def _compare(plan, cohort, run, **options):
-    options = {"runner": _in_this_process, "machine": QUICK, **options}
-    return benchmark(plan, CohortChoice(str(cohort)), run, **options)
 
 
 @pytest.fixture(scope="module")
 def done(cohort, tmp_path_factory):
     run = tmp_path_factory.mktemp("done") / "first"
-    return _compare(
-        _plan("features-logistic", "trivial", "plain-cnn", settings={"plain-cnn": {"channels": 8}}),
+    return compare(
+        plan_of("features-logistic", "trivial", "plain-cnn", settings={"plain-cnn": {"channels": 8}}),
         cohort,
         run,
         groups=("sex", "site"),
@@ -123,7 +102,7 @@ def test_a_second_call_shows_the_same_and_touches_nothing(done, cohort, monkeypa
 
     monkeypatch.setattr("octavo.workflows.benchmark.running.measure", forbidden)
     before = {path: path.read_bytes() for path in done.run.glob("*.csv")}
-    again = _compare(done.plan, cohort, done.run, runner=forbidden)
+    again = compare(done.plan, cohort, done.run, runner=forbidden)
     assert {path: path.read_bytes() for path in done.run.glob("*.csv")} == before
     assert again.table.row("plain-cnn").measured == done.table.row("plain-cnn").measured
 
@@ -134,12 +113,12 @@ def test_another_budget_after_the_look_is_tuning_on_the_test_part(done, cohort):
     with pytest.raises(
         OctavoError, match=r"test part was measured on .* budget is another now; .* tuning on the test part"
     ):
-        _compare(changed, cohort, done.run)
+        compare(changed, cohort, done.run)
     with pytest.raises(OctavoError, match="tuning on the test part"):
-        _compare(changed, cohort, done.run, again=True)
+        compare(changed, cohort, done.run, again=True)
     settings = Plan(**{**vars(done.plan), "settings": {"plain-cnn": {"channels": 4}}})
     with pytest.raises(OctavoError, match="tuning on the test part"):
-        _compare(settings, cohort, done.run)
+        compare(settings, cohort, done.run)
     assert {path: path.read_bytes() for path in done.run.glob("*.json")} == files
 
 
@@ -148,8 +127,8 @@ def test_a_further_model_needs_a_second_look_which_the_report_tells(done, cohort
     shutil.copytree(done.run, run)
     grown = Plan(**{**vars(done.plan), "models": (*done.plan.models, "bscan-cnn")})
     with pytest.raises(OctavoError, match=r"model bscan-cnn is new; wanted no second look; --again measures"):
-        _compare(grown, cohort, run)
-    found = _compare(grown, cohort, run, again=True)
+        compare(grown, cohort, run)
+    found = compare(grown, cohort, run, again=True)
     assert any("measured 2 times" in text for text in found.warnings)
     assert "measured 2 times" in (run / "report.html").read_text()
     assert found.table.row("bscan-cnn").measured.seeds == 2
@@ -158,21 +137,21 @@ def test_a_further_model_needs_a_second_look_which_the_report_tells(done, cohort
 def test_a_benchmark_beside_it_that_measured_the_same_patients_is_named(done, cohort, tmp_path):
     shutil.copytree(done.run, tmp_path / "first")
     other = Plan(**{**vars(done.plan), "models": ("features-logistic", "trivial"), "settings": {}})
-    found = _compare(other, cohort, tmp_path / "other", prepared=done.run / "prepared")
+    found = compare(other, cohort, tmp_path / "other", prepared=done.run / "prepared")
     assert any("scans were measured by the benchmark first too" in text for text in found.warnings)
 
 
 def test_a_training_that_was_measured_by_itself_is_named(cohort, tmp_path):
     from octavo.workflows.evaluate import evaluate
 
-    plan = _plan("features-logistic", "trivial", seeds=(1,))
+    plan = plan_of("features-logistic", "trivial", seeds=(1,))
 
     def measured_early(orders):
         for order in orders:
             yield run_cell(order)
             evaluate(order.folder, prepared=order.prepared)
 
-    found = _compare(plan, cohort, tmp_path / "run", runner=measured_early)
+    found = compare(plan, cohort, tmp_path / "run", runner=measured_early)
     assert any("2 trainings were measured on the test part by themselves" in text for text in found.warnings)
 
 
@@ -185,16 +164,16 @@ def test_a_patient_copied_into_the_test_part_is_named(cohort, tmp_path):
         row["split"] = ("train", "train", "validation", "test")[patients.index(row["patient_id"]) % 4]
     trained = next(row for row in rows if row["split"] == "train")
     tested = {**trained, "exam_id": "copied", "split": "test"}
-    _write(home / "manifest.csv", [*rows, tested])
-    plan = _plan("features-logistic", "trivial")
+    write_rows(home / "manifest.csv", [*rows, tested])
+    plan = plan_of("features-logistic", "trivial")
     with pytest.raises(OctavoError, match=f"patient '{trained['patient_id']}' is in test and train"):
-        _compare(plan, home / "manifest.csv", tmp_path / "a")
+        compare(plan, home / "manifest.csv", tmp_path / "a")
     # under another name, in a file of its own: the voxels tell
     shutil.copy(home / trained["path"], home / "scans" / "copy.nii.gz")
     tested |= {"patient_id": "somebody", "path": "scans/copy.nii.gz"}
-    _write(home / "manifest.csv", [*rows, tested])
+    write_rows(home / "manifest.csv", [*rows, tested])
     with pytest.raises(OctavoError, match=r"'copied' hold the same voxels and stand in test and train"):
-        _compare(plan, home / "manifest.csv", tmp_path / "b")
+        compare(plan, home / "manifest.csv", tmp_path / "b")
     assert not list((tmp_path / "b").glob("cells/*"))
 
 
@@ -206,8 +185,8 @@ def test_a_training_that_fails_is_a_row_with_its_reason(cohort, tmp_path):
                 (order.folder / "notes.txt").write_text("mine")
             yield run_cell(order)
 
-    plan = _plan("features-logistic", "plain-cnn", "vit3d", budget=Budget(epochs=1, size=(16, 40, 16)))
-    found = _compare(plan, cohort, tmp_path / "run", runner=broken)
+    plan = plan_of("features-logistic", "plain-cnn", "vit3d", budget=Budget(epochs=1, size=(16, 40, 16)))
+    found = compare(plan, cohort, tmp_path / "run", runner=broken)
     assert {one.cell.name for one in found.failed} == {"plain-cnn/seed-2", "vit3d/seed-1", "vit3d/seed-2"}
     assert "multiples of" in found.table.row("vit3d").failures[0]
     assert "notes.txt" in found.table.row("plain-cnn").failures[0]
@@ -217,14 +196,14 @@ def test_a_training_that_fails_is_a_row_with_its_reason(cohort, tmp_path):
     page = (tmp_path / "run" / "report.html").read_text()
     assert "multiples of" in page
     # what failed is not tried behind the reader's back once the test part was seen
-    assert [one.cell for one in _compare(plan, cohort, tmp_path / "run").failed] == [one.cell for one in found.failed]
+    assert [one.cell for one in compare(plan, cohort, tmp_path / "run").failed] == [one.cell for one in found.failed]
     (tmp_path / "run" / "cells" / "plain-cnn" / "seed-2" / "notes.txt").unlink()
-    found = _compare(plan, cohort, tmp_path / "run", again=True)
+    found = compare(plan, cohort, tmp_path / "run", again=True)
     assert {one.cell.model for one in found.failed} == {"vit3d"}
 
 
 def test_an_interrupted_benchmark_goes_on_where_it_stopped(cohort, tmp_path):
-    plan = _plan("features-logistic", "plain-cnn", settings={"plain-cnn": {"channels": 8}})
+    plan = plan_of("features-logistic", "plain-cnn", settings={"plain-cnn": {"channels": 8}})
 
     def dies_after_three(orders):
         for number, order in enumerate(orders):
@@ -233,7 +212,7 @@ def test_an_interrupted_benchmark_goes_on_where_it_stopped(cohort, tmp_path):
             yield run_cell(order)
 
     with pytest.raises(KeyboardInterrupt):
-        _compare(plan, cohort, tmp_path / "run", runner=dies_after_three)
+        compare(plan, cohort, tmp_path / "run", runner=dies_after_three)
     assert not (tmp_path / "run" / "test-touches.json").exists()
     ran = []
 
@@ -242,21 +221,21 @@ def test_an_interrupted_benchmark_goes_on_where_it_stopped(cohort, tmp_path):
             ran.append(order.cell.name)
             yield run_cell(order)
 
-    whole = _compare(plan, cohort, tmp_path / "run", runner=counted)
+    whole = compare(plan, cohort, tmp_path / "run", runner=counted)
     assert ran == ["plain-cnn/seed-1", "features-logistic/seed-2", "plain-cnn/seed-2"]
-    at_once = _compare(plan, cohort, tmp_path / "at-once", prepared=tmp_path / "run" / "prepared")
+    at_once = compare(plan, cohort, tmp_path / "at-once", prepared=tmp_path / "run" / "prepared")
     for name in plan.models:
         assert whole.table.row(name).measured == at_once.table.row(name).measured
 
 
 def test_learning_rates_are_chosen_on_validation_and_all_are_written_down(cohort, tmp_path):
-    plan = _plan(
+    plan = plan_of(
         "features-logistic",
         "plain-cnn",
         budget=Budget(epochs=2, size=SIZE, learning_rates=(1e-6, 2e-3)),
         settings={"plain-cnn": {"channels": 8}},
     )
-    found = _compare(plan, cohort, tmp_path / "run")
+    found = compare(plan, cohort, tmp_path / "run")
     tried = json.loads((tmp_path / "run" / "tuning.json").read_text())["chosen"]
     assert [(one["model"], one["learning_rate"]) for one in tried] == [
         ("features-logistic", None),
@@ -277,7 +256,7 @@ def test_learning_rates_are_chosen_on_validation_and_all_are_written_down(cohort
 
 
 def test_folds_test_every_exam_once_for_each_seed(cohort, tmp_path):
-    found = _compare(_plan("features-logistic", "trivial", folds=3), cohort, tmp_path / "run")
+    found = compare(plan_of("features-logistic", "trivial", folds=3), cohort, tmp_path / "run")
     exams = {row["exam_id"] for row in csv.DictReader(cohort.open())}
     answers = list(csv.DictReader((tmp_path / "run" / "predictions.csv").open()))
     for seed in "12":
@@ -289,7 +268,7 @@ def test_folds_test_every_exam_once_for_each_seed(cohort, tmp_path):
 
 
 def test_transfer_tests_each_site_by_what_was_learnt_from_the_others(cohort, tmp_path):
-    found = _compare(_plan("features-logistic", "trivial", transfer="site"), cohort, tmp_path / "run")
+    found = compare(plan_of("features-logistic", "trivial", transfer="site"), cohort, tmp_path / "run")
     site_of = {row["exam_id"]: row["site"] for row in csv.DictReader(cohort.open())}
     assert set(found.table.row("features-logistic").by_division) == {"site-north", "site-south"}
     for site in ("north", "south"):
@@ -325,7 +304,7 @@ def test_transfer_tests_each_site_by_what_was_learnt_from_the_others(cohort, tmp
 )
 def test_a_plan_that_cannot_be_is_refused_before_anything_is_trained(cohort, tmp_path, changes, message):
     with pytest.raises(OctavoError, match=message):
-        _compare(_plan("features-logistic", "trivial", **changes), cohort, tmp_path / "run")
+        compare(plan_of("features-logistic", "trivial", **changes), cohort, tmp_path / "run")
     assert not list((tmp_path / "run").glob("cells/*"))
 
 
@@ -335,23 +314,23 @@ def test_a_covariate_of_one_value_is_said_in_its_place(cohort, tmp_path):
         row["path"] = str((cohort.parent / row["path"]).absolute())
         if row.get("mask"):
             row["mask"] = str((cohort.parent / row["mask"]).absolute())
-    _write(tmp_path / "manifest.csv", rows)
-    plan = _plan("features-logistic", "trivial", seeds=(1,))
+    write_rows(tmp_path / "manifest.csv", rows)
+    plan = plan_of("features-logistic", "trivial", seeds=(1,))
     with pytest.raises(OctavoError, match="'gender' is not a covariate"):
-        _compare(plan, tmp_path / "manifest.csv", tmp_path / "run", groups=("gender",))
-    found = _compare(plan, tmp_path / "manifest.csv", tmp_path / "run", groups=("device",))
+        compare(plan, tmp_path / "manifest.csv", tmp_path / "run", groups=("gender",))
+    found = compare(plan, tmp_path / "manifest.csv", tmp_path / "run", groups=("device",))
     assert "one value ('A')" in found.table.row("trivial").by_group["device"]
     assert "one value" in (tmp_path / "run" / "report.html").read_text()
 
 
 def test_the_missing_weights_of_a_backbone_are_the_reason_of_its_row(cohort, tmp_path):
-    plan = _plan("features-logistic", "dino-atten3d", seeds=(1,), settings={"dino-atten3d": {"weights": "nowhere"}})
+    plan = plan_of("features-logistic", "dino-atten3d", seeds=(1,), settings={"dino-atten3d": {"weights": "nowhere"}})
     with pytest.raises(OctavoError, match="nowhere"):
-        _compare(plan, cohort, tmp_path / "run")
+        compare(plan, cohort, tmp_path / "run")
 
 
 def test_a_full_disk_is_the_reason_of_a_row_and_finished_cells_stay(cohort, tmp_path, monkeypatch):
-    plan = _plan("features-logistic", "trivial", seeds=(1,))
+    plan = plan_of("features-logistic", "trivial", seeds=(1,))
     real = cells._train
 
     def full(order):
@@ -360,7 +339,7 @@ def test_a_full_disk_is_the_reason_of_a_row_and_finished_cells_stay(cohort, tmp_
         return real(order)
 
     monkeypatch.setattr(cells, "_train", full)
-    found = _compare(plan, cohort, tmp_path / "run")
+    found = compare(plan, cohort, tmp_path / "run")
     assert "No space left on device; wanted a folder with room" in found.table.row("trivial").failures[0]
     assert found.table.row("features-logistic").measured.seeds == 1
 
@@ -379,8 +358,8 @@ def test_a_killed_process_costs_its_own_row_only(cohort, tmp_path):
             patch.setattr(cells, "_run_as_child", _killed)
             yield from run_here([order for order in orders if order.cell.model == "trivial"], jobs=1)
 
-    plan = _plan("features-logistic", "trivial", seeds=(1,))
-    found = _compare(plan, cohort, tmp_path / "run", runner=one_is_killed)
+    plan = plan_of("features-logistic", "trivial", seeds=(1,))
+    found = compare(plan, cohort, tmp_path / "run", runner=one_is_killed)
     assert "ended by signal 9" in found.table.row("trivial").failures[0]
 
 

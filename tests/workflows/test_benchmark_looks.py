@@ -1,6 +1,5 @@
 """One look at the test part: what was measured stays what it was, and whatever changes afterwards is told."""
 
-import csv
 import json
 import os
 import shutil
@@ -8,45 +7,19 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import psutil
 import pytest
 
-from octavo.cohorts.choice import CohortChoice
 from octavo.errors import OctavoError
-from octavo.training.machine import Machine
-from octavo.workflows.benchmark import Budget, Plan, benchmark, cells, running
+from octavo.workflows.benchmark import Budget, cells, running
 from octavo.workflows.benchmark.cells import run_cell
 from octavo.workflows.phantom import write_phantoms
+from workflows import small_benchmark
+from workflows.small_benchmark import SIZE, compare, rows_of, write_rows
 
-SIZE = (16, 32, 16)
-QUICK = Machine(accelerator="cpu", track="none")
-
-
-def _rows(path):
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def _write(path, rows):
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def _in_this_process(orders):
-    yield from map(run_cell, orders)
-
-
-def _plan(*models, **changes):
-    told = {"seeds": (1, 2), "reference": models[0], "budget": Budget(epochs=1, size=SIZE), **changes}
-    return Plan(models=models, **told)
-
-
-def _compare(plan, manifest, run, **options):
-    options = {"runner": _in_this_process, "machine": QUICK, **options}
-    return benchmark(plan, CohortChoice(str(manifest)), run, **options)
+plan_of = partial(small_benchmark.plan_of, epochs=1)
 
 
 @pytest.fixture(scope="module")
@@ -54,19 +27,19 @@ def first(tmp_path_factory):
     """A cohort divided by its own column, and a benchmark of it."""
     home = tmp_path_factory.mktemp("looks")
     manifest = write_phantoms(home / "eyes", patients=20, seed=5, difficulty="easy", shape=SIZE).manifest
-    rows = _rows(manifest)
+    rows = rows_of(manifest)
     patients = sorted({row["patient_id"] for row in rows})
     positive = {row["patient_id"] for row in rows if row["label"] == "1"}
     for row in rows:
         group = [patient for patient in patients if (patient in positive) == (row["patient_id"] in positive)]
         row["split"] = ("train", "test", "validation")[group.index(row["patient_id"]) % 3]
         row["sex"] = "FM"[patients.index(row["patient_id"]) % 2]
-    _write(manifest, rows)
-    found = _compare(PLAN, manifest, home / "run")
+    write_rows(manifest, rows)
+    found = compare(PLAN, manifest, home / "run")
     return found, home
 
 
-PLAN = _plan("features-logistic", "trivial")
+PLAN = plan_of("features-logistic", "trivial")
 
 
 @pytest.fixture
@@ -80,13 +53,13 @@ def copied(first, tmp_path):
 
 def test_labels_that_were_changed_after_the_look_are_refused(copied):
     manifest, run = copied
-    rows = _rows(manifest)
-    _write(manifest, [{**row, "label": str(1 - int(row["label"]))} for row in rows])
+    rows = rows_of(manifest)
+    write_rows(manifest, [{**row, "label": str(1 - int(row["label"]))} for row in rows])
     with pytest.raises(OctavoError, match=r"was measured on .* its exams, labels or patients: another now"):
-        _compare(PLAN, manifest, run)
-    _write(manifest, rows[:-1])
+        compare(PLAN, manifest, run)
+    write_rows(manifest, rows[:-1])
     with pytest.raises(OctavoError, match="begun with another division of the patients"):
-        _compare(PLAN, manifest, run)
+        compare(PLAN, manifest, run)
 
 
 def test_an_unfinished_benchmark_does_not_go_on_with_other_labels(first, tmp_path):
@@ -99,21 +72,21 @@ def test_an_unfinished_benchmark_does_not_go_on_with_other_labels(first, tmp_pat
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        _compare(PLAN, manifest, tmp_path / "run", runner=one_only)
-    rows = _rows(manifest)
-    _write(manifest, [{**row, "label": str(1 - int(row["label"]))} for row in rows])
+        compare(PLAN, manifest, tmp_path / "run", runner=one_only)
+    rows = rows_of(manifest)
+    write_rows(manifest, [{**row, "label": str(1 - int(row["label"]))} for row in rows])
     with pytest.raises(OctavoError, match=r"was begun otherwise .its exams, labels or patients"):
-        _compare(PLAN, manifest, tmp_path / "run")
-    _write(manifest, rows)
-    assert not _compare(PLAN, manifest, tmp_path / "run").failed
+        compare(PLAN, manifest, tmp_path / "run")
+    write_rows(manifest, rows)
+    assert not compare(PLAN, manifest, tmp_path / "run").failed
 
 
 def test_models_and_seeds_are_not_left_out_after_the_look(copied):
     manifest, run = copied
     with pytest.raises(OctavoError, match=r"seed 2 is left out now; .* tuning on the test part"):
-        _compare(_plan("features-logistic", "trivial", seeds=(1,)), manifest, run)
+        compare(plan_of("features-logistic", "trivial", seeds=(1,)), manifest, run)
     with pytest.raises(OctavoError, match=r"model trivial is left out now|reference is another now"):
-        _compare(_plan("features-logistic", "bscan-cnn"), manifest, run, again=True)
+        compare(plan_of("features-logistic", "bscan-cnn"), manifest, run, again=True)
 
 
 def test_a_recipe_stays_what_it_was_while_its_model_is_left_out(first, tmp_path):
@@ -124,11 +97,11 @@ def test_a_recipe_stays_what_it_was_while_its_model_is_left_out(first, tmp_path)
         yield run_cell(orders[0])
         raise KeyboardInterrupt
 
-    three = _plan("features-logistic", "trivial", "bscan-cnn", settings={"features-logistic": {"l2": 0.5}})
+    three = plan_of("features-logistic", "trivial", "bscan-cnn", settings={"features-logistic": {"l2": 0.5}})
     with pytest.raises(KeyboardInterrupt):
-        _compare(three, manifest, tmp_path / "run", runner=first_only)
+        compare(three, manifest, tmp_path / "run", runner=first_only)
     with pytest.raises(OctavoError, match=r"was begun otherwise .settings is another now"):
-        _compare(_plan("features-logistic", "trivial", "bscan-cnn"), manifest, tmp_path / "run")
+        compare(plan_of("features-logistic", "trivial", "bscan-cnn"), manifest, tmp_path / "run")
 
 
 @pytest.mark.parametrize("damage", ["an exam", "the tail", "a digit"])
@@ -143,18 +116,18 @@ def test_answers_that_were_changed_are_refused(copied, damage):
     }[damage]
     path.write_text("".join(changed))
     with pytest.raises(OctavoError, match=r"is not what was measured on .*; wanted it untouched"):
-        _compare(PLAN, manifest, run)
+        compare(PLAN, manifest, run)
     path.unlink()
     with pytest.raises(OctavoError, match=r"predictions\.csv: is missing; wanted what was measured"):
-        _compare(PLAN, manifest, run)
+        compare(PLAN, manifest, run)
 
 
 def test_a_record_of_looks_that_was_removed_is_missed(copied):
     manifest, run = copied
     (run / "test-touches.json").unlink()
     with pytest.raises(OctavoError, match=r"test-touches\.json: is missing, and predictions\.csv tells"):
-        _compare(PLAN, manifest, run)
-    found = _compare(PLAN, manifest, run, again=True)
+        compare(PLAN, manifest, run)
+    found = compare(PLAN, manifest, run, again=True)
     assert any("measured 2 times (unknown, " in text for text in found.warnings)
 
 
@@ -169,12 +142,12 @@ def test_a_call_that_ended_while_it_measured_is_finished_as_one_look(first, tmp_
     running_measure = running.measure
     monkeypatch.setattr(running, "measure", ended)
     with pytest.raises(KeyboardInterrupt):
-        _compare(PLAN, manifest, tmp_path / "run")
+        compare(PLAN, manifest, tmp_path / "run")
     monkeypatch.setattr(running, "measure", running_measure)
     # the answers lie there, so a further model would be a second look
     with pytest.raises(OctavoError, match="model bscan-cnn is new; wanted no second look"):
-        _compare(_plan("features-logistic", "trivial", "bscan-cnn"), manifest, tmp_path / "run")
-    found = _compare(PLAN, manifest, tmp_path / "run")
+        compare(plan_of("features-logistic", "trivial", "bscan-cnn"), manifest, tmp_path / "run")
+    found = compare(PLAN, manifest, tmp_path / "run")
     looks = json.loads((tmp_path / "run" / "test-touches.json").read_text())["looks"]
     assert [look["state"] for look in looks] == ["done"]
     assert not any("measured 2 times" in text for text in found.warnings)
@@ -182,32 +155,32 @@ def test_a_call_that_ended_while_it_measured_is_finished_as_one_look(first, tmp_
 
 def test_a_second_look_that_was_broken_off_is_not_forgotten(copied):
     manifest, run = copied
-    grown = _plan("features-logistic", "trivial", "bscan-cnn")
+    grown = plan_of("features-logistic", "trivial", "bscan-cnn")
 
     def interrupted(orders):
         raise KeyboardInterrupt
         yield
 
     with pytest.raises(KeyboardInterrupt):
-        _compare(grown, manifest, run, again=True, runner=interrupted)
+        compare(grown, manifest, run, again=True, runner=interrupted)
     with pytest.raises(OctavoError, match="model bscan-cnn is new; wanted no second look"):
-        _compare(grown, manifest, run)
-    found = _compare(grown, manifest, run, again=True)
+        compare(grown, manifest, run)
+    found = compare(grown, manifest, run, again=True)
     assert found.table.row("bscan-cnn").measured.seeds == 2
     assert any("measured 2 times" in text for text in found.warnings)
 
 
 def test_groups_that_were_shown_before_are_told(copied):
     manifest, run = copied
-    assert not any("groups" in text for text in _compare(PLAN, manifest, run, groups=("sex",)).warnings)
-    found = _compare(PLAN, manifest, run, groups=("severity",))
+    assert not any("groups" in text for text in compare(PLAN, manifest, run, groups=("sex",)).warnings)
+    found = compare(PLAN, manifest, run, groups=("severity",))
     assert "groups were shown before by sex, which are not shown now" in found.warnings
 
 
 def test_an_outcome_that_was_removed_is_a_row_that_says_so(copied):
     manifest, run = copied
     (run / "cells" / "trivial" / "seed-2.json").unlink()
-    found = _compare(PLAN, manifest, run)
+    found = compare(PLAN, manifest, run)
     assert found.table.row("trivial").cells == 2
     assert "not there any more" in found.table.row("trivial").failures[0]
 
@@ -222,12 +195,12 @@ def test_a_learning_rate_that_failed_is_told(first, tmp_path, monkeypatch):
         return real(order)
 
     monkeypatch.setattr(cells, "_train", fails_at_one_rate)
-    plan = _plan("features-logistic", "bscan-cnn", budget=Budget(epochs=1, size=SIZE, learning_rates=(1e-4, 1e-2)))
-    found = _compare(plan, home / "eyes" / "manifest.csv", tmp_path / "run")
+    plan = plan_of("features-logistic", "bscan-cnn", budget=Budget(epochs=1, size=SIZE, learning_rates=(1e-4, 1e-2)))
+    found = compare(plan, home / "eyes" / "manifest.csv", tmp_path / "run")
     assert found.table.row("bscan-cnn").learning_rates == (1e-4,)
     assert found.table.row("bscan-cnn").failures == ("bscan-cnn/seed-1-rate-0.01: the loss is not finite",)
     assert "1 of 5 trainings failed; the table says which" in found.warnings
-    assert {row["learning_rate"] for row in _rows(tmp_path / "run" / "cells.csv")} == {"", "0.0001", "0.01"}
+    assert {row["learning_rate"] for row in rows_of(tmp_path / "run" / "cells.csv")} == {"", "0.0001", "0.01"}
 
 
 def test_a_fold_that_failed_for_all_is_not_left_out_of_the_count(first, tmp_path, monkeypatch):
@@ -235,11 +208,11 @@ def test_a_fold_that_failed_for_all_is_not_left_out_of_the_count(first, tmp_path
     manifest = tmp_path / "manifest.csv"
     rows = [
         {name: row[name] for name in ("exam_id", "patient_id", "path", "laterality", "label")}
-        for row in _rows(home / "eyes" / "manifest.csv")
+        for row in rows_of(home / "eyes" / "manifest.csv")
     ]
     for row in rows:
         row["path"] = str((home / "eyes" / row["path"]).absolute())
-    _write(manifest, rows)
+    write_rows(manifest, rows)
     real = cells._train
 
     def second_fold_fails(order):
@@ -248,7 +221,7 @@ def test_a_fold_that_failed_for_all_is_not_left_out_of_the_count(first, tmp_path
         return real(order)
 
     monkeypatch.setattr(cells, "_train", second_fold_fails)
-    found = _compare(_plan("features-logistic", "trivial", folds=3), manifest, tmp_path / "run")
+    found = compare(plan_of("features-logistic", "trivial", folds=3), manifest, tmp_path / "run")
     assert found.table.exams == len(rows)
     assert all(row.measured is None for row in found.table.rows)
     assert len(found.failed) == 4
@@ -259,14 +232,16 @@ def test_a_plan_that_was_refused_before_anything_was_trained_may_be_corrected(fi
     manifest = tmp_path / "manifest.csv"
     rows = [
         {name: row[name] for name in ("exam_id", "patient_id", "path", "laterality", "label")}
-        for row in _rows(home / "eyes" / "manifest.csv")
+        for row in rows_of(home / "eyes" / "manifest.csv")
     ]
     for row in rows:
         row["path"] = str((home / "eyes" / row["path"]).absolute())
-    _write(manifest, rows)
+    write_rows(manifest, rows)
     with pytest.raises(OctavoError, match="for 40 folds"):
-        _compare(_plan("features-logistic", "trivial", folds=40), manifest, tmp_path / "run")
-    assert _compare(_plan("features-logistic", "trivial", folds=2), manifest, tmp_path / "run").table.exams == len(rows)
+        compare(plan_of("features-logistic", "trivial", folds=40), manifest, tmp_path / "run")
+    assert compare(plan_of("features-logistic", "trivial", folds=2), manifest, tmp_path / "run").table.exams == len(
+        rows
+    )
 
 
 def test_what_a_killed_attempt_took_is_unknown_and_not_nothing(first, tmp_path):
@@ -277,7 +252,7 @@ def test_what_a_killed_attempt_took_is_unknown_and_not_nothing(first, tmp_path):
             cells._note(order, cells.Outcome(order.cell, cells.RUNNING, "", None, None, 1, 0, None))
             yield run_cell(order)
 
-    found = _compare(PLAN, home / "eyes" / "manifest.csv", tmp_path / "run", runner=killed_then_again)
+    found = compare(PLAN, home / "eyes" / "manifest.csv", tmp_path / "run", runner=killed_then_again)
     assert found.table.row("trivial").cost.seconds is None
     assert found.table.row("trivial").cost.peak_memory_mib is None
     assert found.table.row("trivial").cost.epochs == 1

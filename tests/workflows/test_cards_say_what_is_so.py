@@ -18,12 +18,12 @@ from octavo.systems.ai_cnet3d.recipe import AICNet3DRecipe
 from octavo.systems.dino_atten3d import DinoAtten3DRecipe
 from octavo.systems.peers import PeerRecipe
 from octavo.training.machine import Machine
-from octavo.workflows import own_words
 from octavo.workflows.evaluate import evaluate
-from octavo.workflows.model_card import write_model_card
 from octavo.workflows.report import report
-from octavo.workflows.reporting import FILLED, write_checklists
-from octavo.workflows.run_facts import MUST_FILL, NOT_MEASURED, read_run
+from octavo.workflows.reporting import refresh
+from octavo.workflows.reporting.checklists import FILLED, write_checklists
+from octavo.workflows.reporting.model_card import write_model_card
+from octavo.workflows.reporting.run_facts import MUST_FILL, NOT_MEASURED, read_run
 from octavo.workflows.train import train
 
 QUICK = Machine(accelerator="cpu", track="none", precision="32-true", progress="lines")
@@ -291,7 +291,7 @@ def broken(run):
 
 
 def test_a_card_that_cannot_be_written_ends_nothing(manifest, trained, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(own_words, "write_model_card", broken)
+    monkeypatch.setattr(refresh, "write_model_card", broken)
     recipe, run = PeerRecipe("trivial", balance="none", **PEER), tmp_path / "run"
     choice = CohortChoice(str(manifest), **PAIR)
     with caplog.at_level(logging.WARNING, logger="octavo"):

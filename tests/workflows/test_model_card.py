@@ -14,10 +14,10 @@ from octavo.files import write_json
 from octavo.systems.catalogue import MODELS, catalogued
 from octavo.training.recipe import recipe_to_json
 from octavo.workflows.evaluate import evaluate
-from octavo.workflows.model_card import write_model_card
 from octavo.workflows.models import load_models
-from octavo.workflows.reporting import write_checklists
-from octavo.workflows.run_facts import MUST_FILL, NOT_MEASURED, plain_command, read_run
+from octavo.workflows.reporting.checklists import write_checklists
+from octavo.workflows.reporting.model_card import write_model_card
+from octavo.workflows.reporting.run_facts import MUST_FILL, NOT_MEASURED, plain_command, read_run
 from octavo.workflows.several_classes import measure_classes
 
 SECTIONS = {

@@ -5,9 +5,9 @@ import pytest
 
 from octavo.files import write_json
 from octavo.workflows.evaluate import evaluate
-from octavo.workflows.reporting import FILLED, GUIDELINES, guideline, write_checklists
-from octavo.workflows.reporting_answers import ANSWERS
-from octavo.workflows.run_facts import MUST_FILL, NOT_MEASURED
+from octavo.workflows.reporting.answers import ANSWERS
+from octavo.workflows.reporting.checklists import FILLED, GUIDELINES, guideline, write_checklists
+from octavo.workflows.reporting.run_facts import MUST_FILL, NOT_MEASURED
 
 TRIPOD_LETTERS = {
     3: "abc",

@@ -23,8 +23,8 @@ from octavo.training.tracking import mirror_evaluation
 from octavo.workflows import several_classes
 from octavo.workflows.groups import covariates_of, measure_groups
 from octavo.workflows.models import Model, load_models
-from octavo.workflows.own_words import refresh_card
 from octavo.workflows.predict import Prediction, predict_prepared, write_predictions
+from octavo.workflows.reporting.refresh import refresh_card
 
 OVER_SEEDS = ("auroc", "auprc", "accuracy", "sensitivity", "specificity", "f1", "brier", "calibration_error")
 """The measures whose mean and standard deviation over seeds are given."""

@@ -36,7 +36,7 @@ from octavo.volume import Volume
 from octavo.workflows.evaluate import Evaluated
 from octavo.workflows.explain import explain_exam
 from octavo.workflows.predict import Prediction, SliceWeights
-from octavo.workflows.run_in_words import PRETRAINING
+from octavo.workflows.reporting.run_in_words import PRETRAINING
 
 PICTURES = 200
 """At most so many exams of the table get a picture; the others keep their row."""

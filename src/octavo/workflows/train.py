@@ -30,7 +30,7 @@ from octavo.training.machine import Machine
 from octavo.training.recipe import recipe_to_json, with_classes
 from octavo.training.run import COHORT, MODEL, RECIPE, claim, is_main_process, locked, provenance, save_model
 from octavo.training.tracking import Mirror
-from octavo.workflows.own_words import refresh_card
+from octavo.workflows.reporting.refresh import refresh_card
 from octavo.workflows.several_classes import calibrate_classes, validation_of_classes
 
 _log = logging.getLogger("octavo.train")

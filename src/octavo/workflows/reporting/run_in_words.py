@@ -4,7 +4,7 @@ from typing import Any
 
 from octavo.cohorts.reference import Reference
 from octavo.volume import AXES
-from octavo.workflows.run_facts import NOT_MEASURED, RunFacts
+from octavo.workflows.reporting.run_facts import NOT_MEASURED, RunFacts
 
 BALANCES = {
     "none": "nothing was done about unequal classes",

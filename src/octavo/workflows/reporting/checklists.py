@@ -13,8 +13,8 @@ from functools import cache
 from pathlib import Path
 
 from octavo.files import write_text
-from octavo.workflows.reporting_answers import ANSWERS
-from octavo.workflows.run_facts import MUST_FILL, NOT_A_DEVICE, RunFacts, read_run
+from octavo.workflows.reporting.answers import ANSWERS
+from octavo.workflows.reporting.run_facts import MUST_FILL, NOT_A_DEVICE, RunFacts, read_run
 
 FILLED = "filled"
 GUIDELINES = {"TRIPOD+AI (2024)": "tripod_ai", "CLAIM (2024 update)": "claim"}

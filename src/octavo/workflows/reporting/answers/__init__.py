@@ -6,11 +6,11 @@ a reason is asked for that no file holds, what is known is said and the item sta
 
 from collections.abc import Callable
 
-from octavo.workflows.reporting_answers.answer import Answer
-from octavo.workflows.reporting_answers.of_data import OF_DATA
-from octavo.workflows.reporting_answers.of_model import OF_MODEL
-from octavo.workflows.reporting_answers.of_results import OF_RESULTS
-from octavo.workflows.run_facts import RunFacts
+from octavo.workflows.reporting.answers.answer import Answer
+from octavo.workflows.reporting.answers.of_data import OF_DATA
+from octavo.workflows.reporting.answers.of_model import OF_MODEL
+from octavo.workflows.reporting.answers.of_results import OF_RESULTS
+from octavo.workflows.reporting.run_facts import RunFacts
 
 ANSWERS: dict[str, Callable[[RunFacts], Answer]] = {**OF_DATA, **OF_MODEL, **OF_RESULTS}
 """By the name that the tables of `guidelines` give an item."""

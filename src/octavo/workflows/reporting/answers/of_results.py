@@ -4,9 +4,9 @@ import re
 from collections.abc import Callable
 
 from octavo.training.run import COHORT, RECIPE
-from octavo.workflows import run_in_words as words
-from octavo.workflows.reporting_answers.answer import EVALUATION, GROUPS, PREDICTIONS, SPLITS, Answer
-from octavo.workflows.run_facts import NOT_MEASURED, RunFacts
+from octavo.workflows.reporting import run_in_words as words
+from octavo.workflows.reporting.answers.answer import EVALUATION, GROUPS, PREDICTIONS, SPLITS, Answer
+from octavo.workflows.reporting.run_facts import NOT_MEASURED, RunFacts
 
 
 def _objectives(facts: RunFacts) -> Answer:

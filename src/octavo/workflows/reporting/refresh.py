@@ -6,8 +6,8 @@ They only tell what is there already. So whatever keeps them from being written 
 import logging
 from pathlib import Path
 
-from octavo.workflows.model_card import write_model_card
-from octavo.workflows.reporting import write_checklists
+from octavo.workflows.reporting.checklists import write_checklists
+from octavo.workflows.reporting.model_card import write_model_card
 
 _log = logging.getLogger("octavo.model-card")
 

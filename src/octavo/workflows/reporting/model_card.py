@@ -11,8 +11,15 @@ from typing import Any, TypeAlias
 
 from octavo.files import write_json, write_text
 from octavo.training.run import COHORT, RECIPE
-from octavo.workflows import run_in_words as words
-from octavo.workflows.run_facts import MUST_FILL, NOT_A_DEVICE, NOT_MEASURED, RunFacts, plain_command, read_run
+from octavo.workflows.reporting import run_in_words as words
+from octavo.workflows.reporting.run_facts import (
+    MUST_FILL,
+    NOT_A_DEVICE,
+    NOT_MEASURED,
+    RunFacts,
+    plain_command,
+    read_run,
+)
 
 CARD = "model-card"
 MORE_MEASURES = ("log_loss", "sensitivity_at_95_specificity")

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from octavo.training.recipe import LEFT_OUT
 from octavo.training.run import COHORT, RECIPE
-from octavo.workflows import run_in_words as words
-from octavo.workflows.reporting_answers.answer import Answer
-from octavo.workflows.run_facts import NOT_A_DEVICE, RunFacts
+from octavo.workflows.reporting import run_in_words as words
+from octavo.workflows.reporting.answers.answer import Answer
+from octavo.workflows.reporting.run_facts import NOT_A_DEVICE, RunFacts
 
 
 def _ai_kind(facts: RunFacts) -> Answer:

@@ -32,6 +32,6 @@ def plan_of(*models, epochs, **changes):
     return Plan(models=models, **told)
 
 
-def compare(plan, manifest, run, **options):
+def compare(plan, manifest, run, unlabelled=None, **options):
     options = {"runner": in_this_process, "machine": QUICK, **options}
-    return benchmark(plan, CohortChoice(str(manifest)), run, **options)
+    return benchmark(plan, CohortChoice(str(manifest), unlabelled=unlabelled), run, **options)

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from octavo.errors import OctavoError
+from octavo.files import read_json
 from octavo.workflows.benchmark import Budget, cells, running
 from octavo.workflows.benchmark.cells import run_cell
 from octavo.workflows.phantom import write_phantoms
@@ -279,3 +280,46 @@ def test_trainings_end_with_the_process_that_started_them(first, tmp_path):
     finally:
         parent.kill()
         parent.wait()
+
+
+def archive_of(first, name, patients):
+    """Scans of new patients, without labels."""
+    written = write_phantoms(first[1] / name, patients=patients, seed=91, difficulty="easy", shape=SIZE)
+    rows = [{**row, "label": "", "exam_id": f"N-{row['exam_id']}"} for row in rows_of(written.manifest)]
+    write_rows(written.manifest, [{**row, "patient_id": f"N-{row['patient_id']}"} for row in rows])
+    return written.manifest, len(rows)
+
+
+def test_scans_without_labels_go_to_what_pretrains_and_the_report_says_so(first, tmp_path):
+    archive, exams = archive_of(first, "archive", 3)
+    small = {"all": {"channels": 8, "consistency": "off"}}
+    plan = small_benchmark.plan_of("plain-cnn", "hemiretinal-contrast", settings=small, seeds=(1,), epochs=2)
+    done = compare(plan, first[1] / "eyes/manifest.csv", tmp_path / "run", unlabelled=str(archive))
+    assert not done.failed
+    told = {path.parent.parent.name: read_json(path) for path in (tmp_path / "run/cells").glob("*/*/cohort.json")}
+    assert told["hemiretinal-contrast"]["unlabelled_exams"] == exams
+    assert told["plain-cnn"]["unlabelled"] is None
+    said = f"hemiretinal-contrast: learnt without labels from a second manifest of {exams} exams too"
+    assert any(one.startswith(said) for one in done.warnings)
+    assert said in (tmp_path / "run/report.html").read_text(encoding="utf-8")
+    fewer, _ = archive_of(first, "fewer", 2)
+    for other in (None, str(fewer)):
+        with pytest.raises(OctavoError, match="its scans without labels: another now"):
+            compare(plan, first[1] / "eyes/manifest.csv", tmp_path / "run", unlabelled=other)
+
+
+@pytest.mark.parametrize(
+    ("plan", "message"),
+    [
+        (PLAN, "none of features-logistic, trivial learns from scans without labels"),
+        (
+            small_benchmark.plan_of("trivial", "hemiretinal-contrast", transfer="site", epochs=2),
+            "--unlabelled and --transfer site were both given",
+        ),
+    ],
+)
+def test_scans_without_labels_that_nothing_may_learn_from_are_refused(first, tmp_path, plan, message):
+    archive, _ = archive_of(first, "archive", 3)
+    with pytest.raises(OctavoError, match=message):
+        compare(plan, first[1] / "eyes/manifest.csv", tmp_path / "run", unlabelled=str(archive))
+    assert not (tmp_path / "run").exists()

@@ -3,13 +3,19 @@
 import csv
 import json
 import os
+import shutil
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from octavo.cli import main
+from octavo.cohorts.choice import CohortChoice
 from octavo.cohorts.manifest import write_manifest
+from octavo.cohorts.unlabelled import HELD_OUT_PATIENT
 from octavo.errors import OctavoError
+from octavo.files import read_json
 from octavo.systems.ai_cnet3d.recipe import AICNet3DRecipe
 from octavo.training.recipe import recipe_from_json
 from octavo.training.task import Task
@@ -17,7 +23,7 @@ from octavo.workflows import report as report_file
 from octavo.workflows.evaluate import evaluate
 from octavo.workflows.models import load_models
 from octavo.workflows.train import train
-from training.small_cohort import choice, write_cohort
+from training.small_cohort import choice, command, write_cohort
 from training.small_training import MACHINE, CutOffError, assert_same_training
 
 PARTS = ("train",) * 10 + ("validation",) * 5 + ("test",) * 4
@@ -197,3 +203,122 @@ def test_a_run_from_before_there_was_pretraining_loads_goes_on_and_is_taken_over
     assert (old / "seed-300/finished.json").exists()
     with pytest.raises(OctavoError, match="this run was begun with pretrain None, now 'contrast'"):
         study.train(old, seeds=(400,), pretrain="contrast")
+
+
+def archive_of(manifest, name="archive.csv", new=("N1", "N2", "N3")):
+    """A second manifest: new scans of new patients without labels, and one more of a test patient."""
+    rng = np.random.default_rng(5)
+    known = {"laterality": "OD", "label": "", "pattern": "raster", "slow_axis": "superior-to-inferior"}
+    rows = []
+    for exam_id, patient in (*((exam_id, f"someone-of-{exam_id}") for exam_id in new), ("of-a-test-patient", "P17")):
+        path = manifest.parent / f"{exam_id}.npy"
+        if not path.exists():
+            np.save(path, rng.integers(0, 180, (16, 16, 16), dtype=np.uint8))
+        rows.append({"exam_id": exam_id, "patient_id": patient, "path": path.name, **known})
+    write_manifest(rows, manifest.parent / name)
+    return manifest.parent / name
+
+
+def learn_beside(manifest, archive, run, way, **more):
+    beside = CohortChoice(str(manifest), unlabelled=None if archive is None else str(archive))
+    return train("ai-cnet3d", recipe_of(way), beside, run, seeds=(7,), machine=MACHINE, **more)
+
+
+@pytest.fixture(scope="module")
+def archive(manifest):
+    return archive_of(manifest)
+
+
+@pytest.fixture(scope="module")
+def beside(manifest, archive, tmp_path_factory):
+    """A run that learnt from scans without labels too, and what each task met."""
+    run, met = tmp_path_factory.mktemp("beside") / "run", []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        patch.setattr(Task, "training_step", watched(Task.training_step, met, True))
+        patch.setattr(Task, "validation_step", watched(Task.validation_step, met, False))
+        learn_beside(manifest, archive, run, "contrast")
+    return run, met
+
+
+def test_scans_without_labels_are_read_by_pretraining_and_by_nothing_else(beside, runs):
+    met = beside[1]
+    assert exams(met, "Contrast", True) == part("train") | {"N1", "N2", "N3"}
+    assert exams(met, "Contrast", False) == part("validation")
+    without = [one for one in runs[1]["none"] if one[0] == "AICNet3DTask"]
+    assert [one for one in met if one[0] == "AICNet3DTask"] == without
+    assert "of-a-test-patient" not in {exam for _, _, batch in met for exam in batch}
+
+
+def test_a_run_says_which_scans_it_learnt_from_beside_the_cohort(beside, archive, runs):
+    told = read_json(beside[0] / "cohort.json")
+    assert told["unlabelled"] == str(archive)
+    assert (told["unlabelled_exams"], told["unlabelled_patients"]) == (3, 3)
+    assert told["unlabelled_left_out"] == {HELD_OUT_PATIENT: 1}
+    provenance = read_json(beside[0] / "seed-7/provenance.json")
+    assert provenance["unlabelled_hash"] == told["unlabelled_voxels_hash"]
+    assert "unlabelled_hash" not in read_json(runs[0] / "contrast/seed-7/provenance.json")
+    name = "seed-7/stage-0/model.safetensors"
+    assert (beside[0] / name).read_bytes() != (runs[0] / "contrast" / name).read_bytes()
+
+
+def test_cards_and_report_say_it_too(beside):
+    found = evaluate(beside[0])
+    page = report_file.report(found).read_text(encoding="utf-8")
+    read = "all exams of the training part and 3 exams of 3 patients from a second manifest"
+    assert f"Pretraining, which comes before and uses no labels, reads {read}." in page
+    card = (beside[0] / "model-card.md").read_text(encoding="utf-8")
+    assert f"pretrained without labels on {read} (contrast)" in card
+    assert f"of the second manifest were left out: 1 {HELD_OUT_PATIENT}" in card
+    assert "someone-of" not in card + page
+    assert "archive.csv" not in card + page
+
+
+@pytest.mark.parametrize("change", ["dropped", "other", "voxels"])
+def test_a_run_goes_on_with_the_same_scans_only(beside, manifest, archive, tmp_path, change):
+    run = tmp_path / "run"
+    shutil.copytree(beside[0], run)
+    (run / "seed-7/finished.json").unlink()
+    (run / "summary.json").unlink()
+    choices = {"dropped": None, "other": archive_of(manifest, f"{change}.csv", ("N1", "N2"))}
+    now = choices.get(change, archive)
+    if change == "voxels":
+        kept = (manifest.parent / "N3.npy").read_bytes()
+        np.save(manifest.parent / "N3.npy", np.load(manifest.parent / "N2.npy")[::-1])
+    field = "unlabelled_" if change == "voxels" else "unlabelled"
+    try:
+        with pytest.raises(OctavoError, match=f"this run was begun with {field}"):
+            learn_beside(manifest, now, run, "contrast")
+    finally:
+        if change == "voxels":
+            (manifest.parent / "N3.npy").write_bytes(kept)
+    assert not (run / "seed-7/finished.json").exists()
+
+
+def test_a_stage_that_learnt_from_other_scans_is_not_taken_over(beside, manifest, archive, runs, tmp_path):
+    with pytest.raises(OctavoError, match="differs in its unlabelled scans; wanted one with the same first stage"):
+        learn_beside(manifest, archive, tmp_path / "a", "contrast", stage_one_of=runs[0] / "contrast")
+    with pytest.raises(OctavoError, match="differs in its unlabelled scans"):
+        train(
+            "ai-cnet3d",
+            recipe_of("contrast"),
+            choice(manifest),
+            tmp_path / "b",
+            seeds=(7,),
+            machine=MACHINE,
+            stage_one_of=beside[0],
+        )
+    learn_beside(manifest, archive, tmp_path / "c", "contrast", stage_one_of=beside[0])
+    one, other = (run / "seed-7/model.safetensors" for run in (tmp_path / "c", beside[0]))
+    assert one.read_bytes() == other.read_bytes()
+
+
+def test_scans_that_nothing_would_learn_from_are_refused_and_nothing_is_written(manifest, archive, tmp_path):
+    with pytest.raises(OctavoError, match="nothing learns from them; wanted a model with pretraining"):
+        learn_beside(manifest, archive, tmp_path / "run", "none")
+    assert not (tmp_path / "run").exists()
+    words = command(
+        manifest, tmp_path / "run", "--unlabelled", manifest.parent / "missing.csv", "--pretrain", "contrast"
+    )
+    assert main(list(map(str, words))) == 2
+    assert not (tmp_path / "run").exists()

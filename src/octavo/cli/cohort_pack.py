@@ -39,6 +39,8 @@ class CohortPack:
     """The labels of three or more classes, in order; the last is the gravest."""
     each_row_its_own_patient: bool = False
     """Declare that no two rows show the same patient."""
+    pass_over_labels: bool = False
+    """Pack scans for pretraining alone: exams need no label, and what stands in that column is not read."""
     axes: str | None = None
     """Order of the axes in array files, such as depth,bscan,ascan."""
     key: str | None = None
@@ -59,7 +61,15 @@ class CohortPack:
             size=self.size, intensity=self.intensity, bits=self.bits, hemiretinas=False, both_ends=False
         )
         with _bar() as progress:
-            packed = pack_cohort(choice, self.store, preparation, jobs=self.jobs, ray=self.ray, progress=progress)
+            packed = pack_cohort(
+                choice,
+                self.store,
+                preparation,
+                pass_over_labels=self.pass_over_labels,
+                jobs=self.jobs,
+                ray=self.ray,
+                progress=progress,
+            )
         print(packed.describe())
         return int(bool(packed.failed))
 

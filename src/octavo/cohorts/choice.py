@@ -1,7 +1,7 @@
 """Which cohort, and how it is read."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -49,11 +49,18 @@ class CohortChoice:
     """Order of the axes in array files, such as depth,bscan,ascan."""
     key: str | None = None
     """Name of the array in .npz files."""
+    unlabelled: str | None = None
+    """A second manifest, or packed cohort, of scans that pretraining learns from too; labels in it are passed over."""
 
     @property
     def place(self) -> str:
         """The whole path of the manifest or the store, or its address."""
-        return self.cohort if is_address(self.cohort) else str(Path(self.cohort).absolute())
+        return _place(self.cohort)
+
+    @property
+    def unlabelled_place(self) -> str | None:
+        """The same of the scans without labels, where there are some."""
+        return None if self.unlabelled is None else _place(self.unlabelled)
 
     def read(self) -> Cohort:
         """Read the manifest, or what the packed cohort says of its own.
@@ -79,6 +86,29 @@ class CohortChoice:
             )
         return read_packed_cohort(self.cohort).cohort
 
+    def read_unlabelled(self) -> Cohort:
+        """Read the exams of the second manifest, whatever labels they have or lack.
+
+        Raises:
+            OctavoError: If it is refused, or none is named.
+        """
+        if self.unlabelled is None:
+            raise OctavoError("no manifest of unlabelled scans is named; wanted one; pass --unlabelled MANIFEST")
+        if is_store(self.unlabelled):
+            packed = read_packed_cohort(self.unlabelled).cohort
+            return replace(packed, exams=tuple(replace(exam, label=None) for exam in packed.exams), classes=(), pair=())
+        return read_manifest(
+            self.unlabelled,
+            pass_over_labels=True,
+            each_row_its_own_patient=self.each_row_its_own_patient,
+            axes=self.axes,
+            key=self.key,
+        )
+
+    def unlabelled_source(self, folder: Path, preparation: Preparation) -> PreparedSource:
+        """Where those exams come from, as `source` for the others."""
+        return replace(self, cohort=self.unlabelled or self.cohort).source(folder, preparation)
+
     def source(self, folder: Path, preparation: Preparation) -> PreparedSource:
         """Where the prepared exams come from.
 
@@ -92,3 +122,7 @@ class CohortChoice:
         if is_store(self.cohort):
             return read_packed_cohort(self.cohort).made_for(preparation)
         return Preparer(folder, preparation)
+
+
+def _place(named: str) -> str:
+    return named if is_address(named) else str(Path(named).absolute())

@@ -137,6 +137,7 @@ def read_manifest(
     axes: str | None = None,
     key: str | None = None,
     require_labels: bool = True,
+    pass_over_labels: bool = False,
     require_patients: bool = True,
     allow_straddling: bool = False,
 ) -> Cohort:
@@ -156,6 +157,7 @@ def read_manifest(
         axes: The order of axes for rows that do not say; files that state their own, or have none, ignore it.
         key: The name of the array for rows that do not say; files that hold one array ignore it.
         require_labels: Whether every exam must have a label, and every class be there; prediction needs neither.
+        pass_over_labels: Read no label, whatever stands in that column, so that no exam has one.
         require_patients: Whether every exam must have a patient, or the declaration; prediction needs none.
         allow_straddling: Let a patient stand in two parts, for a check that lists them.
 
@@ -165,8 +167,10 @@ def read_manifest(
     path = Path(path)
     names = LabelNames(positive, negative, tuple(classes), of_model)
     spared = {"patient_id"} if each_row_its_own_patient or not require_patients else set()
+    require_labels = require_labels and not pass_over_labels
     spared |= set() if require_labels else {"label"}
     table = read_table(path, [name for name in REQUIRED if name not in spared], [*REQUIRED, *OPTIONAL])
+    table = table.without("label") if pass_over_labels else table
     if not table.rows:
         raise OctavoError(f"{path.name}: holds a header and no exams; wanted at least one row below it")
     _refuse_repeated(table)

@@ -74,6 +74,12 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[Mapping[str, Cell], ...]
 
+    def without(self, column: str) -> "Table":
+        """The same file without a column, whether it has it or not."""
+        columns = tuple(name for name in self.columns if name != column)
+        rows = tuple({name: cell for name, cell in row.items() if name != column} for row in self.rows)
+        return Table(self.path, columns, rows)
+
 
 def read_table(path: Path, required: Sequence[str], known: Sequence[str]) -> Table:
     """Read a CSV file in UTF-8, with or without a byte order mark; blank lines are skipped.

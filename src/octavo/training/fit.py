@@ -48,6 +48,8 @@ class Stage:
     """How unequal classes are met in this stage, `none` for all exams as they are; as the recipe says if not given."""
     inputs: Callable[[Sequence[Any], int], Dataset[dict[str, Any]]] | None = None
     """From prepared exams and a stream to what this stage reads, in validation too; the system's own if not given."""
+    without_labels: bool = False
+    """Whether no label is read, so that exams which have none are learnt from too."""
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,11 @@ def recipe_from_json(kind: type[RecipeType], content: dict[str, Any], where: str
     return kind(**values)
 
 
+def pretrains(recipe: Any) -> bool:
+    """Whether a recipe has a stage that learns without labels before the others."""
+    return bool(getattr(recipe, "pretrain", "none") != "none")
+
+
 def require_choices(recipe: Any) -> None:
     """Refuse values that are none of their field's choices, for recipes that are made in Python.
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from octavo.cohorts.choice import CohortChoice
@@ -57,6 +57,7 @@ def pack_cohort(
     store: str | Path,
     preparation: Preparation | None = None,
     *,
+    pass_over_labels: bool = False,
     jobs: int | None = None,
     ray: str | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
@@ -71,6 +72,7 @@ def pack_cohort(
         store: The folder of the store; it may hold other cohorts' exams.
         preparation: Size, intensity and bits; by default those of the recipe. Which scans a network is made for is asked
             when it is trained.
+        pass_over_labels: Read no label, for exams that only pretraining learns from.
         jobs: How many processes read at once; by default one for each core.
         ray: Address of a Ray cluster whose machines read, and share the folders of scans and store.
         progress: Told how many exams are done, of how many.
@@ -89,7 +91,7 @@ def pack_cohort(
         )
     if jobs is not None and jobs < 1:
         raise OctavoError(f"jobs is {jobs}; wanted at least 1")
-    cohort = choice.read()
+    cohort = replace(choice, unlabelled=choice.cohort).read_unlabelled() if pass_over_labels else choice.read()
     preparation = preparation or Preparation()
     preparer = Preparer(store, preparation)
     before = sum(preparer.is_stored(exam) for exam in cohort.exams)

@@ -32,11 +32,13 @@ from octavo.files import read_json
 from octavo.metrics.calibration import calibration_error, reliability_curve
 from octavo.metrics.classification import precision_recall_curve, roc_curve
 from octavo.metrics.exam_arrays import UndefinedMetricError
+from octavo.training.recipe import pretrains
+from octavo.training.run import COHORT
 from octavo.volume import Volume
 from octavo.workflows.evaluate import Evaluated
 from octavo.workflows.explain import explain_exam
 from octavo.workflows.predict import Prediction, SliceWeights
-from octavo.workflows.reporting.run_in_words import PRETRAINING
+from octavo.workflows.reporting.run_in_words import pretraining
 
 PICTURES = 200
 """At most so many exams of the table get a picture; the others keep their row."""
@@ -165,8 +167,9 @@ def _prevalence(evaluated: Evaluated) -> Section:
 def _balanced(evaluated: Evaluated) -> str:
     recipe = evaluated.models[0].recipe
     said = f"Classes of the training part were balanced by: {recipe.balance}."
-    if getattr(recipe, "pretrain", "none") != "none" and recipe.balance != "none":
-        said += f" {PRETRAINING[0].upper()}{PRETRAINING[1:]}."
+    if pretrains(recipe) and recipe.balance != "none":
+        how = pretraining(read_json(evaluated.run / COHORT))
+        said += f" {how[0].upper()}{how[1:]}."
     return said
 
 

@@ -1,7 +1,6 @@
 """Train: from a manifest to models, one per seed, resumable at every epoch."""
 
 import logging
-import shutil
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +10,13 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from octavo.cohorts.choice import CohortChoice
+from octavo.cohorts.choice import CohortChoice, PreparedSource
 from octavo.cohorts.dataset import EpochOrder, evaluation_batches, training_batches, validation_batches
 from octavo.cohorts.manifest import Cohort
 from octavo.cohorts.parts import Parts, divide, undersample_cohort
 from octavo.cohorts.reference import Reference
-from octavo.cohorts.splits import Split, read_split, write_split
+from octavo.cohorts.splits import Split, read_split
+from octavo.cohorts.unlabelled import Unlabelled, unlabelled_beside
 from octavo.errors import OctavoError
 from octavo.files import read_json, write_json
 from octavo.metrics.attention import describe_attention
@@ -27,21 +27,25 @@ from octavo.systems import System, find_system
 from octavo.training.fit import Stage, fit
 from octavo.training.inference import Readings, read_exams
 from octavo.training.machine import Machine
-from octavo.training.recipe import recipe_to_json, with_classes
+from octavo.training.recipe import pretrains, recipe_to_json, with_classes
 from octavo.training.run import COHORT, MODEL, RECIPE, claim, is_main_process, locked, provenance, save_model
 from octavo.training.tracking import Mirror
 from octavo.workflows.reporting.refresh import refresh_card
+from octavo.workflows.run_identity import (
+    TAKEN_OVER,
+    as_told_then,
+    identity_of,
+    keep_cohort,
+    keep_split,
+    take_over,
+    taken_over,
+    unbegun,
+)
 from octavo.workflows.several_classes import calibrate_classes, validation_of_classes
 
 _log = logging.getLogger("octavo.train")
 
-FIRST_STAGE = "stage-1"
-"""Of classification; a stage of pretraining may stand before it."""
 CARD = "model-card.md"
-TAKEN_OVER = "taken-over.json"
-"""Which stages were copied, in a seed's folder until the seed is finished."""
-LEFT_OUT = "left_out"
-"""Field of `cohort.json`: how many exams of the manifest a pair left out, by label."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +56,47 @@ class _Training:
     recipe: Any
     content: dict[str, Any]
     parts: Parts
+    unlabelled: Unlabelled
     hashes: dict[str, str]
     machine: Machine
     stage_one_of: Path | None
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a run is to be, before a scan is opened."""
+
+    system: System
+    recipe: Any
+    content: dict[str, Any]
+    exams: Cohort
+    source: PreparedSource
+    unlabelled: Cohort | None
+    unlabelled_source: PreparedSource
+    split: Split | None
+    machine: Machine
+    stage_one_of: Path | None
+
+    def divided(self) -> _Training:
+        """Prepare all scans, and divide them by patient."""
+        recipe = self.recipe
+        parts = divide(
+            self.exams,
+            self.source,
+            split=self.split,
+            fractions=recipe.split_fractions,
+            seed=recipe.split_seed,
+            progress=_progress(len(self.exams.exams)),
+        )
+        parts.require_every_class()
+        unlabelled = unlabelled_beside(parts, self.unlabelled, self.unlabelled_source)
+        hashes = {
+            "cohort_hash": self.exams.content_hash,
+            "split_hash": parts.split.content_hash,
+            "voxels_hash": parts.voxels_hash,
+            **({"unlabelled_hash": unlabelled.voxels_hash} if unlabelled.exams else {}),
+        }
+        return _Training(self.system, recipe, self.content, parts, unlabelled, hashes, self.machine, self.stage_one_of)
 
 
 def train(
@@ -86,64 +128,74 @@ def train(
     Raises:
         OctavoError: If anything is refused; what was there is left as it was.
     """
-    room = find_system(system)
     _require_seeds(seeds)
-    recipe = recipe.resolved()
-    exams = choice.read()
-    split = read_split(choice.split) if choice.split else None
-    if recipe.balance_before_split:
-        exams = undersample_cohort(exams, recipe.split_seed)
-    recipe = with_classes(recipe, exams.classes, system)
-    content = {"system": system, **recipe_to_json(recipe)}
-    source = choice.source(prepared or run / "prepared", recipe.preparation)
-    recipe.build_network()  # refuses an impossible recipe before anything is written
-
-    def divided() -> _Training:
-        fractions, seed = recipe.split_fractions, recipe.split_seed
-        parts = divide(exams, source, split=split, fractions=fractions, seed=seed, progress=_progress(len(exams.exams)))
-        parts.require_every_class()
-        hashes = {
-            "cohort_hash": exams.content_hash,
-            "split_hash": parts.split.content_hash,
-            "voxels_hash": parts.voxels_hash,
-        }
-        return _Training(room, recipe, content, parts, hashes, machine or Machine(), stage_one_of)
-
+    asked = _asked(system, recipe, choice, run, machine or Machine(), prepared, stage_one_of)
     if not is_main_process():
-        training = divided()
+        training = asked.divided()
         for seed in seeds:
             _train_seed(training, run / f"seed-{seed}", seed)
         return {}
     with locked(run):
-        if _unbegun(run):
-            write_json(run / RECIPE, content)
-        stored = read_json(run / RECIPE) if (run / RECIPE).exists() else content
-        claim(run, RECIPE, _as_told_then(content, stored, recipe))
-        identity = _identity(choice, exams)
+        if unbegun(run):
+            write_json(run / RECIPE, asked.content)
+        stored = read_json(run / RECIPE) if (run / RECIPE).exists() else asked.content
+        claim(run, RECIPE, as_told_then(asked.content, stored, asked.recipe))
         if (run / COHORT).exists():
-            claim(run, COHORT, {**read_json(run / COHORT), **identity})
+            claim(run, COHORT, {**read_json(run / COHORT), **identity_of(choice, asked.exams)})
         todo = [seed for seed in seeds if not (run / f"seed-{seed}" / "finished.json").exists()]
         if not todo and _summary_tells(run, seeds):
             if not (run / CARD).exists():
                 refresh_card(run)
             raise OctavoError(f"{run}: this run is finished; choose another folder for a new one, or other seeds")
-        training = divided()
+        training = asked.divided()
         # only now, so that a manifest whose scans cannot be used may be corrected
-        identity["voxels_hash"] = training.parts.voxels_hash
-        if (run / COHORT).exists():
-            claim(run, COHORT, identity, beside=(LEFT_OUT,))
-        # what a pair left out is told and not compared: the run is that of a manifest which never held it
-        told = choice.negative is not None or exams.left_out
-        write_json(run / COHORT, {**identity, **({LEFT_OUT: dict(exams.left_out)} if told else {})})
-        _keep_split(run / "splits.csv", training.parts.split)
-        mirror = Mirror(run, content) if training.machine.track == "mlflow" else None
+        keep_cohort(run, choice, asked.exams, training.hashes, training.unlabelled)
+        keep_split(run / "splits.csv", training.parts.split)
+        mirror = Mirror(run, asked.content) if training.machine.track == "mlflow" else None
         for seed in todo:
-            _log.info("seed %d: %s", seed, _sizes(training.parts))
+            _log.info("seed %d: %s", seed, _sizes(training))
             with nullcontext() if mirror is None else mirror.seed(run / f"seed-{seed}"):
                 _train_seed(training, run / f"seed-{seed}", seed, mirror)
-        summary = _summarise(run, training.parts, _split_from(choice, exams))
+        summary = _summarise(run, training.parts, _split_from(choice, asked.exams))
         refresh_card(run)
         return summary
+
+
+def _asked(
+    system: str,
+    recipe: Any,
+    choice: CohortChoice,
+    run: Path,
+    machine: Machine,
+    prepared: Path | None,
+    stage_one_of: Path | None,
+) -> _Asked:
+    """Read what was asked for, and refuse what cannot be done before anything is written."""
+    room = find_system(system)
+    recipe = recipe.resolved()
+    if choice.unlabelled is not None and not pretrains(recipe):
+        raise OctavoError(
+            f"{choice.unlabelled}: scans without labels were given, and nothing learns from them; wanted a model with "
+            "pretraining; pass --pretrain reconstruct or contrast to octavo train ai-cnet3d, or drop --unlabelled"
+        )
+    exams = choice.read()
+    split = read_split(choice.split) if choice.split else None
+    if recipe.balance_before_split:
+        exams = undersample_cohort(exams, recipe.split_seed)
+    recipe = with_classes(recipe, exams.classes, system)
+    recipe.build_network()  # refuses an impossible recipe
+    return _Asked(
+        system=room,
+        recipe=recipe,
+        content={"system": system, **recipe_to_json(recipe)},
+        exams=exams,
+        source=choice.source(prepared or run / "prepared", recipe.preparation),
+        unlabelled=choice.read_unlabelled() if choice.unlabelled else None,
+        unlabelled_source=choice.unlabelled_source(prepared or run / "prepared", recipe.preparation),
+        split=split,
+        machine=machine,
+        stage_one_of=stage_one_of,
+    )
 
 
 def _train_seed(training: _Training, folder: Path, seed: int, mirror: Mirror | None = None) -> None:
@@ -156,7 +208,7 @@ def _train_seed(training: _Training, folder: Path, seed: int, mirror: Mirror | N
     results = {}
     for number, stage in enumerate(training.system.stages_of(recipe, network, seed, labels)):
         if number == 0 and training.stage_one_of is not None and is_main_process():
-            _take_over(training.stage_one_of, training, folder)
+            take_over(training.stage_one_of, folder, training.content, recipe, training.hashes, training.unlabelled)
         batches = _batches(training, stage, labels, validation, seed)
         result = fit(stage, *batches, folder / stage.name, machine, mirror)
         results[stage.name] = {
@@ -176,8 +228,7 @@ def _train_seed(training: _Training, folder: Path, seed: int, mirror: Mirror | N
     # the last of what prediction needs: where there are weights, there is all that belongs to them
     save_model(folder / MODEL, network.state_dict())
     attention = {} if readings.slice_weights is None else describe_attention(readings.slice_weights)
-    taken_over = _taken_over(folder)
-    finished = {"seed": seed, "stages": results, **taken_over, **_validation(parts, readings), **attention}
+    finished = {"seed": seed, "stages": results, **taken_over(folder), **_validation(parts, readings), **attention}
     write_json(folder / "finished.json", finished)
     (folder / TAKEN_OVER).unlink(missing_ok=True)
     if attention.get("attention_note"):
@@ -189,12 +240,16 @@ def _batches(
 ) -> tuple[DataLoader[Any], DataLoader[Any]]:
     """What a stage learns from and what stops it, as the system or the stage itself has them."""
     recipe, parts, workers = training.recipe, training.parts, training.machine.workers
+    learnt = parts.train
+    if stage.without_labels:
+        learnt = [*parts.train, *training.unlabelled.exams]
+        labels = [0] * len(learnt)
     # one stream for all that is random in a stage, so that a stage more or less before it changes nothing in it
     stream = stage.task.seed
     if stage.inputs is None:
-        exams = training.system.inputs_of(recipe, parts.train, stream)
+        exams = training.system.inputs_of(recipe, learnt, stream)
     else:
-        exams, validation = stage.inputs(parts.train, stream), stage.inputs(parts.validation, stream)
+        exams, validation = stage.inputs(learnt, stream), stage.inputs(parts.validation, stream)
     balance: Any = stage.balance or recipe.balance
     order = EpochOrder(labels, recipe.batch_size, balance, stream, balance_seed=seed)
     return training_batches(exams, order, workers), validation_batches(validation, recipe.batch_size, workers)
@@ -226,75 +281,10 @@ def calibrate(labels: np.ndarray, margins: np.ndarray) -> dict[str, Any]:
     return chosen
 
 
-def _identity(choice: CohortChoice, exams: Cohort) -> dict[str, Any]:
-    named: dict[str, Any] = {"negative": choice.negative, "classes": list(choice.classes)}
-    return {
-        "manifest": choice.place,
-        "content_hash": exams.content_hash,
-        "split": None if choice.split is None else str(choice.split.absolute()),
-        "positive": choice.positive,
-        "each_row_its_own_patient": choice.each_row_its_own_patient,
-        "axes": choice.axes,
-        "key": choice.key,
-        **{name: value for name, value in named.items() if value},
-    }
-
-
 def _require_seeds(seeds: tuple[int, ...]) -> None:
     if not seeds or not 0 <= min(seeds) <= max(seeds) < 2**32 or len(set(seeds)) < len(seeds):
         given = " ".join(map(str, seeds)) or "none"
         raise OctavoError(f"seeds are {given}; wanted one or more different whole numbers from 0 to 2^32 - 1")
-
-
-def _unbegun(run: Path) -> bool:
-    """Whether a run was refused before it learnt anything, so that its recipe may still be changed."""
-    names = {entry.name for entry in run.iterdir()}
-    return {RECIPE, ".lock"} <= names <= {RECIPE, ".lock", "prepared"}
-
-
-def _keep_split(path: Path, split: Split) -> None:
-    """Write the split, or refuse one that would move exams between parts in the middle of a run."""
-    if path.exists() and read_split(path).content_hash != split.content_hash:
-        raise OctavoError(
-            f"{path}: this run was begun with another split than the manifest or the split file gives now; "
-            "bring the old one back, or choose another folder"
-        )
-    write_split(split, path, overwrite=True)
-
-
-def _take_over(other: Path, training: _Training, folder: Path) -> None:
-    """Copy the first stage of another run and what came before it, if they would be the same: recipe, exams, split."""
-    before = read_json(other / RECIPE)
-    content = _as_told_then(training.content, before, training.recipe)
-    different = [n for n in content if before.get(n) != content[n] and not n.startswith(("consistency", "grad_cam"))]
-    if read_json(other / COHORT).get("content_hash") != training.hashes["cohort_hash"]:
-        different.append("its exams")
-    if read_json(other / COHORT).get("voxels_hash") != training.hashes["voxels_hash"]:
-        different.append("its scans' voxels")
-    if read_split(other / "splits.csv").content_hash != training.hashes["split_hash"]:
-        different.append("its split")
-    sources = [place for place in sorted((other / folder.name).glob("stage-*")) if place.name <= FIRST_STAGE]
-    if different or not (other / folder.name / FIRST_STAGE / "finished.json").exists():
-        reason = f"differs in {different[0]}" if different else f"has no finished {folder.name}/{FIRST_STAGE}"
-        raise OctavoError(f"{other}: this run {reason}; wanted one with the same first stage; train it first")
-    missing = [source for source in sources if not (folder / source.name).exists()]
-    if missing:
-        names = {*_taken_over(folder).get("stages_taken_over", ()), *(source.name for source in missing)}
-        write_json(folder / TAKEN_OVER, {"stages_taken_over": sorted(names)})
-    for source in missing:
-        shutil.copytree(source, folder / f"{source.name}.tmp-copy")
-        (folder / f"{source.name}.tmp-copy").rename(folder / source.name)
-
-
-def _taken_over(folder: Path) -> dict[str, Any]:
-    """Which stages of a seed were copied from another run, whose name is not kept."""
-    return read_json(folder / TAKEN_OVER) if (folder / TAKEN_OVER).exists() else {}
-
-
-def _as_told_then(content: dict[str, Any], before: dict[str, Any], recipe: Any) -> dict[str, Any]:
-    """A recipe without the fields that did not exist when another was written, where they say what was done then."""
-    usual = recipe_to_json(type(recipe)())
-    return {name: value for name, value in content.items() if name in before or value != usual.get(name)}
 
 
 def _labels(parts: Parts) -> np.ndarray:
@@ -348,7 +338,14 @@ def _summarise(run: Path, parts: Parts, split_from: str) -> dict[str, Any]:
     return summary
 
 
-def _sizes(parts: Parts) -> str:
+def _sizes(training: _Training) -> str:
+    unlabelled = training.unlabelled
+    beside = f", {len(unlabelled.exams)} exams without labels" if unlabelled.exams else ""
+    left_out = "".join(f", {count} {reason} left out" for reason, count in unlabelled.left_out.items())
+    return f"{_sizes_of_parts(training.parts)}{beside}{left_out}"
+
+
+def _sizes_of_parts(parts: Parts) -> str:
     counted, names = parts.prevalences(), dict(enumerate(parts.classes))
     if names:
         of_class = {

@@ -42,7 +42,10 @@ def stages(recipe: AICNet3DRecipe, network: AICNet3D, seed: int, labels: list[in
 
 
 def _pretraining(recipe: AICNet3DRecipe, network: AICNet3D, seed: int) -> Stage:
-    """Learning without labels, from all exams of the training part; the other stages keep the streams that they have."""
+    """Learning without labels, from all exams of the training part and those that have none.
+
+    The other stages keep the streams that they have.
+    """
     own_seed = seed + 1_000_000
     contrast = recipe.pretrain == "contrast"
     return Stage(
@@ -54,5 +57,6 @@ def _pretraining(recipe: AICNet3DRecipe, network: AICNet3D, seed: int) -> Stage:
         patience=recipe.pretrain_patience,
         monitor="val_loss",
         balance="none",
+        without_labels=True,
         inputs=partial(TwoVariations, recipe) if contrast else None,
     )

@@ -159,7 +159,14 @@ def check_plan(run: Path, plan: Plan, looks: Sequence[Look], again: bool) -> Non
         )
 
 
-def claim(run: Path, plan: Plan, choice: CohortChoice, cohort: Cohort, parts: Mapping[str, Parts]) -> None:
+def claim(
+    run: Path,
+    plan: Plan,
+    choice: CohortChoice,
+    cohort: Cohort,
+    unlabelled: Cohort | None,
+    parts: Mapping[str, Parts],
+) -> None:
     """Take the folder for a plan and a cohort, or refuse another cohort than it was begun for.
 
     Raises:
@@ -171,13 +178,19 @@ def claim(run: Path, plan: Plan, choice: CohortChoice, cohort: Cohort, parts: Ma
         "voxels": next(iter(parts.values())).voxels_hash,
         "classes": list(cohort.classes),
         **told,
+        **({} if unlabelled is None else {"unlabelled": unlabelled.content_hash}),
     }
     content = plan.to_json()
     if has_begun(run):
         stored: dict[str, Any] = read_json(run / PLAN)
         if stored.get(_COHORT) != identity:
-            what = [name for name in identity if stored.get(_COHORT, {}).get(name) != identity[name]]
-            named = {"content": "its exams, labels or patients", "voxels": "what its scans hold"}
+            before: dict[str, Any] = stored.get(_COHORT, {})
+            what = [name for name in {**identity, **before} if before.get(name) != identity.get(name)]
+            named = {
+                "content": "its exams, labels or patients",
+                "voxels": "what its scans hold",
+                "unlabelled": "its scans without labels",
+            }
             _refuse(
                 run, looks_at(run, again=True), f"{named.get(what[0], what[0])}: another now than it was begun with"
             )

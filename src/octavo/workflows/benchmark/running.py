@@ -11,7 +11,7 @@ RUN/predictions.csv ...   what was measured, and the tables; see `looks`, `measu
 import logging
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,9 @@ from octavo.cohorts.parts import Parts
 from octavo.errors import OctavoError
 from octavo.files import read_json, write_json
 from octavo.training.machine import Machine
-from octavo.training.recipe import with_classes
+from octavo.training.recipe import pretrains, with_classes
 from octavo.training.run import locked, provenance
+from octavo.workflows.benchmark.cautions import cautions
 from octavo.workflows.benchmark.cells import FAILED, Order, Outcome, Runner, known_outcome, run_here
 from octavo.workflows.benchmark.division import divide_for_all, split_path
 from octavo.workflows.benchmark.looks import (
@@ -33,9 +34,7 @@ from octavo.workflows.benchmark.looks import (
     claim,
     end_look,
     has_begun,
-    looked_at_elsewhere,
     looks_at,
-    tested,
 )
 from octavo.workflows.benchmark.measuring import Answer, measure, read_answers
 from octavo.workflows.benchmark.plan import Cell, Plan
@@ -46,7 +45,6 @@ from octavo.workflows.groups import covariates_of
 from octavo.workflows.list_models import cost_of
 
 TUNING = "tuning.json"
-GROUPS = "groups.json"
 _log = logging.getLogger("octavo.benchmark")
 
 
@@ -88,7 +86,9 @@ class _Ground:
     def order(self, cell: Cell) -> Order:
         system, recipe = self.plan.recipe(cell.model, cell.learning_rate)
         split = split_path(self.run, cell.division)
-        choice = CohortChoice(**{**vars(self.choice), "split": split})
+        # only what pretrains learns from scans without labels
+        unlabelled = self.choice.unlabelled if pretrains(recipe) else None
+        choice = replace(self.choice, split=split, unlabelled=unlabelled)
         folder = self.run / "cells" / cell.name
         return Order(cell, system, recipe, choice, folder, self.prepared, self.machine, self.threads)
 
@@ -126,7 +126,9 @@ def benchmark(
     """
     if jobs < 1:
         raise OctavoError(f"jobs is {jobs}; wanted at least 1")
-    cohort = choice.read()
+    cohort, unlabelled = choice.read(), choice.read_unlabelled() if choice.unlabelled else None
+    if unlabelled is not None:
+        _require_use_of_unlabelled(plan)
     covariates_of(cohort.exams, groups, cohort.path.name)
     run = run.absolute()
     with locked(run, PLAN):
@@ -136,7 +138,7 @@ def benchmark(
             write_json(run / PLAN, plan.to_json())
         ground = _Ground(plan, choice, run, prepared or run / "prepared", machine or Machine(), _threads(jobs))
         parts = divide_for_all(plan, choice, run, ground.prepared, keep=has_begun(run))
-        claim(run, plan, choice, cohort, parts)
+        claim(run, plan, choice, cohort, unlabelled, parts)
         if looks and looks[-1].state != BEGUN and not again:
             trained = _known(ground, parts)
             answers = read_answers(run, looks[-1])
@@ -145,9 +147,24 @@ def benchmark(
             answers = _measured(ground, parts, trained.outcomes, again)
         costs = {name: _cost(plan, name, cohort) for name in plan.models}
         table = tabulate(plan, parts, answers, trained.outcomes, trained.others, costs, groups)
-        said = Said(_warnings(run, plan, parts, answers, trained, groups), _provenance(plan, cohort, parts))
+        told = cautions(run, plan, parts, answers, trained.every, groups, unlabelled)
+        said = Said(told, _provenance(plan, cohort, parts))
         page = write_benchmark(run, plan, table, trained.every, said)
     return Benchmarked(run, plan, table, tuple(trained.every), said.warnings, page)
+
+
+def _require_use_of_unlabelled(plan: Plan) -> None:
+    """Refuse scans without labels that no model learns from, or that would show a site before it is tested."""
+    if not any(pretrains(plan.recipe(name)[1]) for name in plan.models):
+        raise OctavoError(
+            f"--unlabelled was given, and none of {', '.join(plan.models)} learns from scans without labels; wanted one "
+            "with pretraining, such as hemiretinal-reconstruct; add it, or drop --unlabelled"
+        )
+    if plan.transfer is not None:
+        raise OctavoError(
+            f"--unlabelled and --transfer {plan.transfer} were both given; wanted one of them, as scans without labels may "
+            f"be of the {plan.transfer} that is tested; drop one of them"
+        )
 
 
 @dataclass(frozen=True)
@@ -277,62 +294,6 @@ def _cost(plan: Plan, name: str, cohort: Cohort) -> tuple[int | None, float | No
     except OctavoError:
         # what cannot be built failed as a cell, which says why
         return None, None
-
-
-def _warnings(
-    run: Path,
-    plan: Plan,
-    parts: dict[str, Parts],
-    answers: Sequence[Answer],
-    trained: _Trained,
-    groups: Sequence[str],
-) -> tuple[str, ...]:
-    said = []
-    looks = looks_at(run, again=True)
-    if len(looks) > 1:
-        when = ", ".join(look.when for look in looks)
-        said.append(
-            f"the test part was measured {len(looks)} times ({when}): what was chosen after the first is not unseen"
-        )
-    alone = sorted({cell for look in looks for cell in look.measured_alone})
-    if alone:
-        said.append(f"{len(alone)} trainings were measured on the test part by themselves, {alone[0]} among them")
-    exams = tested(parts)
-    said += [
-        f"{shared} of these {len(exams)} scans were measured by the benchmark {name} too, on {when}: whoever chooses "
-        "between the two chooses on the test part"
-        for name, when, shared in looked_at_elsewhere(run, exams)
-    ]
-    earlier = [name for name in _groups_shown(run, groups) if name not in groups]
-    if earlier:
-        said.append(f"groups were shown before by {', '.join(earlier)}, which are not shown now")
-    failed = [one for one in trained.every if not one.is_finished]
-    if failed:
-        said.append(f"{len(failed)} of {len(trained.every)} trainings failed; the table says which")
-    if answers and plan.reference not in {one.model for one in answers}:
-        said.append(f"{plan.reference} has no answers, so nothing is compared with it")
-    return (*said, *_cautions(answers))
-
-
-def _cautions(answers: Sequence[Answer]) -> list[str]:
-    """What every answer must bear, once for all that bear it."""
-    of_answers = [(one.model, one.cautions.split(" | ")) for one in answers if one.cautions]
-    texts = dict.fromkeys(text for _, texts in of_answers for text in texts)
-    said = []
-    for text in texts:
-        models = [model for model, own in of_answers if text in own]
-        said.append(f"{', '.join(dict.fromkeys(models))}: {text} ({len(models)} answers)")
-    return said
-
-
-def _groups_shown(run: Path, groups: Sequence[str]) -> list[str]:
-    """Every covariate that groups were shown by, now or before; whoever looks at many finds one that suits."""
-    path = run / GROUPS
-    told: Any = read_json(path)["shown"] if path.exists() else []
-    shown = list(dict.fromkeys([*told, *groups]))
-    if shown:
-        write_json(path, {"shown": shown})
-    return shown
 
 
 def _provenance(plan: Plan, cohort: Cohort, parts: dict[str, Parts]) -> dict[str, Any]:

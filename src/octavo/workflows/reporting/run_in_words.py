@@ -1,5 +1,6 @@
 """Run in words: how a run's scans were prepared and its models trained, as sentences for cards and checklists."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from octavo.cohorts.reference import Reference
@@ -23,7 +24,6 @@ SPLITS = {
 """What stands in `summary.json` as `split_from`, but for `octavo`."""
 WHENCE_UNKNOWN = "octavo did not divide it, so whether the test part is from elsewhere is not known to the run"
 UNKNOWN_TAKEN = "whether stages were taken over from another run is not known"
-PRETRAINING = "pretraining, which comes before and uses no labels, reads all exams of the training part"
 TELLING_APART = ("auroc", "auprc", "accuracy", "sensitivity", "specificity", "f1")
 OF_CLASSES = ("macro_auroc", "accuracy", "balanced_accuracy", "macro_f1", "brier", "log_loss")
 """Measures of more than two classes."""
@@ -92,10 +92,21 @@ def imbalance(facts: RunFacts) -> str:
     balance, how = str(facts.recipe.get("balance")), OF_MORE if facts.classes else OF_TWO
     words = BALANCES.get(balance, balance)
     if pretrains(facts) and balance != "none":
-        words += f"; {PRETRAINING}"
+        words += f"; {pretraining(facts.cohort)}"
     if facts.recipe.get("balance_before_split"):
         words += BEFORE_SPLIT
     return words.format(**how)
+
+
+def pretraining(cohort: Mapping[str, Any]) -> str:
+    """Whose scans a stage without labels reads, from what stands in `cohort.json`."""
+    return f"pretraining, which comes before and uses no labels, reads {_pretrained_on(cohort)}"
+
+
+def _pretrained_on(cohort: Mapping[str, Any]) -> str:
+    exams, patients = cohort.get("unlabelled_exams"), cohort.get("unlabelled_patients")
+    beside = "" if exams is None else f" and {exams} exams of {patients} patients from a second manifest"
+    return f"all exams of the training part{beside}"
 
 
 def pretrains(facts: RunFacts) -> bool:
@@ -116,7 +127,7 @@ def initialisation(facts: RunFacts) -> str:
         return f"no weights to begin with: they are computed from {learnt_at_once(facts)}"
     drawn = f"drawn by chance from each seed ({seeds}); {other_weights(facts)}"
     if pretrains(facts):
-        drawn += f"; pretrained without labels on all exams of the training part ({facts.recipe['pretrain']})"
+        drawn += f"; pretrained without labels on {_pretrained_on(facts.cohort)} ({facts.recipe['pretrain']})"
     if "backbone_fingerprint" not in facts.recipe:
         return drawn
     kind = "untrained stand-in" if facts.recipe["weights"] is None else "DINOv2, from a file of weights"
@@ -287,6 +298,14 @@ def measured_on(facts: RunFacts) -> str:
 
 
 def left_out(facts: RunFacts) -> str | None:
+    """How many exams were left out, by a pair of labels or from pretraining; None where neither can be."""
+    told = facts.cohort.get("unlabelled_left_out", {})
+    of_each = ", ".join(f"{number} {reason}" for reason, number in told.items())
+    said = [beside_pair(facts), f"of the second manifest were left out: {of_each}" if told else None]
+    return "; ".join(one for one in said if one is not None) or None
+
+
+def beside_pair(facts: RunFacts) -> str | None:
     """How many exams a pair of labels leaves out of the manifest; None where it is no pair."""
     told = facts.cohort.get("left_out")
     if told is None:

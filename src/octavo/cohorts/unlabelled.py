@@ -1,0 +1,149 @@
+"""Scans without labels, for what is learnt before any label is shown: none of anybody who is chosen by or tested.
+
+An archive holds more scans than anybody has labelled, and often those of the labelled cohort among them. So whatever of it
+belongs to a patient of the validation or test part, or holds the voxels of a scan there, is left out and counted.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from octavo.cohorts.choice import PreparedSource
+from octavo.cohorts.manifest import Cohort
+from octavo.cohorts.parts import Parts
+from octavo.cohorts.prepared import PreparedExam
+from octavo.errors import OctavoError
+
+HELD_OUT_PATIENT = "of patients of the validation or test part"
+HELD_OUT_SCAN = "with the voxels of a scan of the validation or test part"
+MARKED = "of the validation or test part of their own manifest"
+LEARNT_FROM = "with the voxels of a scan of the training part, which is read anyway"
+REPEATED = "with the voxels of another of them"
+
+
+@dataclass(frozen=True)
+class Unlabelled:
+    """Exams that only pretraining learns from.
+
+    Args:
+        exams: Prepared, without labels.
+        content_hash: Fingerprint of the manifest they come from.
+        left_out: How many exams of it are not among them, by the reason.
+    """
+
+    exams: tuple[PreparedExam, ...] = ()
+    content_hash: str = ""
+    left_out: Mapping[str, int] = field(default_factory=dict, hash=False)
+
+    @property
+    def voxels_hash(self) -> str:
+        """Fingerprint of what the scans hold, whatever they are called."""
+        return hashlib.sha256("\n".join(sorted(one.content for one in self.exams)).encode()).hexdigest()
+
+    def to_json(self) -> dict[str, Any]:
+        """What a run says of them, as plain values."""
+        return {
+            "content_hash": self.content_hash,
+            "voxels_hash": self.voxels_hash,
+            "exams": len(self.exams),
+            "patients": self.patients,
+            "left_out": dict(self.left_out),
+        }
+
+    @property
+    def patients(self) -> int:
+        """How many patients."""
+        return len({one.exam.patient_id for one in self.exams})
+
+
+def unlabelled_beside(parts: Parts, cohort: Cohort | None, source: PreparedSource) -> Unlabelled:
+    """Prepare unlabelled exams, and leave out whatever parts other than training may know.
+
+    Args:
+        parts: The labelled cohort, divided.
+        cohort: The unlabelled exams; None where there are none.
+        source: Where the prepared exams come from.
+
+    Raises:
+        OctavoError: If a scan cannot be used, two different scans have one name, no exam is left, or equal scans tell that
+            somebody stands in two parts.
+    """
+    if cohort is None:
+        return Unlabelled()
+    ready, failed = source.prepare_all(cohort.exams)
+    if failed:
+        exam, reason = failed[0]
+        raise OctavoError(
+            f"{cohort.path.name}: {len(failed)} of {len(cohort.exams)} scans cannot be used; the first is exam "
+            f"{exam.exam_id!r}: {reason}; take them out of the manifest (octavo cohort check lists what cannot be read)"
+        )
+    _refuse_two_of_one_name(cohort, parts, ready)
+    reasons = _reasons(parts, ready)
+    kept = tuple(replace(one, exam=replace(one.exam, split=None)) for one in ready if one.exam.exam_id not in reasons)
+    counted = Counter(reasons.values())
+    if not kept:
+        told = ", ".join(f"{count} {reason}" for reason, count in counted.items())
+        raise OctavoError(
+            f"{cohort.path.name}: none of its {len(ready)} exams may be learnt from ({told}); wanted some of other patients"
+        )
+    return Unlabelled(kept, cohort.content_hash, dict(sorted(counted.items())))
+
+
+def _refuse_two_of_one_name(cohort: Cohort, parts: Parts, ready: Sequence[PreparedExam]) -> None:
+    """Contrast tells exams apart by their names, and so does whoever reads of them."""
+    content = {one.exam.exam_id: one.content for one in (*parts.train, *parts.validation, *parts.test)}
+    for one in ready:
+        if content.get(one.exam.exam_id, one.content) != one.content:
+            raise OctavoError(
+                f"{cohort.path.name}: exam {one.exam.exam_id!r} holds other voxels than the labelled exam of that name; "
+                "wanted a name of its own for every scan; rename one of the two"
+            )
+
+
+def _reasons(parts: Parts, ready: Sequence[PreparedExam]) -> dict[str, str]:
+    """Why exams are left out, by their names; those that are kept do not stand in it.
+
+    Raises:
+        OctavoError: If somebody of the training part turns out to be the same as somebody who is chosen by or tested.
+    """
+    scans = {one.content for one in (*parts.validation, *parts.test)}
+    held_out = _held_out(parts, ready, scans)
+    training = {one.exam.patient_id for one in parts.train}
+    of_training = {one.content for one in parts.train}
+    learnt = set(of_training)
+    reasons: dict[str, str] = {}
+    for one in ready:
+        exam = one.exam
+        if exam.patient_id in held_out and exam.patient_id in training:
+            raise OctavoError(
+                f"unlabelled exam {exam.exam_id!r} is of a patient of the training part, and equal voxels tell that this is "
+                "somebody of the validation or test part too; wanted every patient in one part; correct the patient"
+            )
+        if one.content in scans:
+            reason = HELD_OUT_SCAN
+        elif exam.patient_id in held_out:
+            reason = HELD_OUT_PATIENT
+        elif exam.split in ("validation", "test"):
+            reason = MARKED
+        elif one.content in learnt:
+            reason = LEARNT_FROM if one.content in of_training else REPEATED
+        else:
+            learnt.add(one.content)
+            continue
+        reasons[exam.exam_id] = reason
+    return reasons
+
+
+def _held_out(parts: Parts, ready: Sequence[PreparedExam], scans: Collection[str]) -> set[str]:
+    """Everybody who is chosen by or tested, under whatever name: whoever shares a scan with one of them is the same."""
+    # the split may know patients of whom no exam is here
+    held_out = {patient for part in ("validation", "test") for patient in parts.split.patients(part)}
+    known = set(scans)
+    while True:
+        found = {one.exam.patient_id for one in ready if one.content in known} | held_out
+        known |= {one.content for one in ready if one.exam.patient_id in found}
+        if found == held_out:
+            return held_out
+        held_out = found

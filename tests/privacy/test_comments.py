@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 from PIL import Image
 from pydicom import dcmread
-from pydicom.uid import JPEGBaseline8Bit
+from pydicom.uid import JPEGBaseline8Bit, RLELossless
 
 from formats.written_scans import eye, opt_dataset, write_dicom
 from octavo.formats import VolumeReadError, read_volume
 from octavo.formats.errors import refusing
-from octavo.privacy.comments import blank_comments
+from octavo.privacy.comments import blank_comments, items_of
 from octavo.privacy.deidentification import deidentify_file
 from octavo.privacy.profile import Profile
 from octavo.privacy.pseudonyms import Pseudonyms
+from octavo.privacy.rle_padding import blank_rle_padding
 
 SAID = b"Doe^Jane"
 COMMENT = b"\xff\xfe" + struct.pack(">H", len(SAID) + 2) + SAID
@@ -109,11 +110,33 @@ def in_a_box_of_the_header(frame):
     return frame[:at] + struct.pack(">L4s", length + len(box), b"jp2h") + box + frame[at + 8 :]
 
 
+def part(marker, content):
+    return bytes((0xFF, marker)) + struct.pack(">H", 2 + len(content)) + content
+
+
+def behind_start(frame, *parts):
+    return frame[:2] + b"".join(parts) + frame[2:]
+
+
+def with_thumbnail(frame):
+    """The text as the little picture that JFIF may carry: 1 sample wide, so many high that it holds it."""
+    at = frame.index(b"JFIF")
+    (length,) = struct.unpack_from(">H", frame, at - 2)
+    thumbnail = SAID + b"\0"
+    head = frame[at : at + 12] + bytes((1, len(thumbnail) // 3)) + thumbnail
+    return frame[: at - 4] + part(0xE0, head) + frame[at - 2 + length :]
+
+
 PLAIN, WRAPPED = compressed("JPEG2000", no_jp2=True), compressed("JPEG2000")
 PLANTED = {
     "between the scans": between_scans(compressed("JPEG", progressive=True), 3),
     "behind the end": compressed("JPEG") + SAID,
     "behind bytes that fill": compressed("JPEG").replace(b"\xff\xd8", b"\xff\xd8\xff\xff" + COMMENT, 1),
+    "in the thumbnail": with_thumbnail(compressed("JPEG")),
+    "in an extension of JFIF": behind_start(compressed("JPEG"), part(0xE0, b"JFXX\0\x13" + SAID)),
+    "in what is no colour profile": behind_start(compressed("JPEG"), part(0xE2, b"FPXR\0" + SAID)),
+    "in what is no header of SPIFF": behind_start(compressed("JPEG"), part(0xE8, SAID)),
+    "behind what Adobe says": behind_start(compressed("JPEG"), part(0xEE, b"Adobe\0d\0\0\0\0\0" + SAID)),
     "behind the end of JPEG 2000": PLAIN + SAID,
     "in a part of a tile": in_a_part_of_a_tile(PLAIN),
     "in a box": WRAPPED + struct.pack(">L4s", 8 + len(SAID), b"xml ") + SAID,
@@ -150,6 +173,77 @@ def test_pixels_without_text_stay_as_they_are(kind):
     assert np.array_equal(pixels(frame_of(blank_comments(content))), pixels(frame))
     samples = items(bytes(range(256)) * 4)
     assert blank_comments(samples) == samples
+
+
+def test_what_decoders_need_of_a_frame_stays():
+    """The transform of colours that some JPEG-LS frames name, a colour profile, and whether a frame is YCbCr."""
+    needed = (
+        part(0xE8, b"mrfx\x01"),
+        part(0xE2, b"ICC_PROFILE\0" + bytes(range(40))),
+        part(0xEE, b"Adobe\0d" + bytes(5)),
+    )
+    frame = behind_start(compressed("JPEG"), *needed)
+    assert frame_of(blank_comments(items(frame + b"\0" * (len(frame) % 2)))).startswith(frame)
+
+
+def test_text_in_boxes_around_a_stream_of_jpeg_xl_goes_and_the_stream_stays():
+    boxes = {b"JXL ": b"\r\n\x87\n", b"ftyp": b"jxl \0\0\0\0jxl ", b"Exif": b"\0\0\0\0" + SAID, b"xml ": SAID}
+    boxes |= {b"jxlc": b"\xff\x0a" + bytes(range(64)), b"jbrd": SAID}
+    frame = b"".join(struct.pack(">L4s", 8 + len(inner), kind) + inner for kind, inner in boxes.items())
+    left = frame_of(blank_comments(items(frame)))
+    assert SAID not in left
+    assert left[:32] == frame[:32]
+    assert bytes(range(64)) in left
+
+
+def rle_frames(tmp_path, frames=2):
+    """A file with run-length coded pixels, and where in its pixel data each frame begins and ends."""
+    path = write_dicom(tmp_path / "eye.dcm", opt_dataset(eye(frames, 40, 48)), RLELossless)
+    return path, list(items_of(bytearray(dcmread(path).PixelData)))[1:]
+
+
+def test_text_beside_run_length_coded_pixels_goes_and_the_picture_stays(tmp_path):
+    path, places = rle_frames(tmp_path)
+    dataset, before = dcmread(path), read_volume(path).values
+    frames = []
+    for begin, end in places:
+        frame = bytearray(dataset.PixelData[begin:end])
+        frame[64 - len(SAID) : 64] = SAID
+        frames.append(bytes(frame) + SAID)
+    dataset.PixelData = items(b"", *frames)
+    dataset.save_as(path)
+    assert dataset.PixelData.count(SAID) == 4
+
+    clean = cleaned(path)
+
+    assert b"Jane" not in clean.read_bytes()
+    assert (read_volume(clean).values == before).all()
+    assert len(dcmread(clean).PixelData) == len(dataset.PixelData)
+
+
+def test_segments_of_two_byte_samples_are_each_followed():
+    high, low = b"\xff\x02", b"\x01\x05\x06"
+    planted = struct.pack("<16L", 2, 64 + 4, 64 + 4 + 2 + 4, *[0] * 13) + b"Jane" + high + b"Jane" + low + b"Jane!"
+    blanked = blank_rle_padding(items(b"", planted), 2)[-len(planted) :]
+    nothing = bytes(4)
+    assert blanked == planted[:64] + nothing + high + nothing + low + nothing + b"\0"
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b"\0" * 10,
+        struct.pack("<16L", 0, *[0] * 15) + b"\x01\x05\x06",
+        struct.pack("<16L", 16, *[64] * 15) + b"\x01\x05\x06",
+        struct.pack("<16L", 2, 67, 64, *[0] * 13) + b"\x01\x05\x06",
+        struct.pack("<16L", 1, 1000, *[0] * 14) + b"\x01\x05\x06",
+        struct.pack("<16L", 1, 64, *[0] * 14) + b"\x00\x05",
+    ],
+    ids=["no header", "no segment", "too many", "backwards", "behind the end", "too short"],
+)
+def test_run_length_coded_pixels_that_cannot_be_followed_are_refused(frame):
+    with pytest.raises(VolumeReadError, match="run-length coded pixels cannot be followed to their end"):
+        blank_rle_padding(items(b"", frame), 2)
 
 
 def test_a_wrapping_that_cannot_be_followed_is_refused():

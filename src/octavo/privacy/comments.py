@@ -7,8 +7,16 @@ from octavo.formats.errors import VolumeReadError
 
 _ITEM = (0xFFFE, 0xE000)
 _JPEG, _JPEG_2000, _JP2 = b"\xff\xd8", b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  "
+_JXL, _JXL_STREAM = b"\0\0\0\x0cJXL ", b"\xff\x0a"
 # comments, and what cameras and editing programs say; colour profiles and what decoders need stay
 _JPEG_TEXT = {0xFE, 0xE1, *range(0xE3, 0xE8), *range(0xE9, 0xEE), 0xEF}
+# the others are kept where they are what decoders know them as: by how they begin, and how many bytes of them
+_JPEG_KEPT = {
+    0xE0: {b"JFIF\0": 12},
+    0xE2: {b"ICC_PROFILE\0": 0xFFFF},
+    0xE8: {b"SPIFF\0": 30, b"mrfx": 5},
+    0xEE: {b"Adobe": 12},
+}
 _JPEG_2000_TEXT = 0x64
 _WITHOUT_LENGTH = {0x01, *range(0x30, 0x40), *range(0xD0, 0xD8)}
 _FILL, _END = 0xFF, 0xD9
@@ -18,6 +26,7 @@ _SAMPLES_BEGIN = {_JPEG: {0xDA}, _JPEG_2000: {0x93}}
 _AMONG_SAMPLES = {_JPEG: {*range(0x80), *range(0xD0, 0xD8)}, _JPEG_2000: {*range(0x90), 0x92}}
 _PACKET, _PACKET_BYTES = 0x91, 6
 _JP2_KEPT = {b"jP  ", b"ftyp", b"jp2h", b"jp2c"}
+_JXL_KEPT = {b"JXL ", b"ftyp", b"jxll", b"jxli", b"jxlc", b"jxlp"}
 _JP2_HEADERS = {b"ihdr", b"bpcc", b"colr", b"pclr", b"cmap", b"cdef", b"res "}
 
 
@@ -27,7 +36,7 @@ def blank_comments(pixels: bytes) -> bytes:
     Lengths stay. A frame that lies in several fragments is followed through all of them.
 
     Raises:
-        VolumeReadError: If a frame is wrapped in a file (JP2) whose boxes cannot be followed.
+        VolumeReadError: If a frame is wrapped in a file (JP2, JPEG XL) whose boxes cannot be followed.
 
     Example:
         >>> frame = b"\xff\xd8\xff\xfe\x00\x06Jane\xff\xda"
@@ -37,8 +46,8 @@ def blank_comments(pixels: bytes) -> bytes:
     """
     content = bytearray(pixels)
     frames: list[list[tuple[int, int]]] = [[]]
-    for begin, end in _fragments(content):
-        if content.startswith((_JPEG, _JPEG_2000, _JP2), begin, end):
+    for begin, end in items_of(content):
+        if content.startswith((_JPEG, _JPEG_2000, _JP2, _JXL, _JXL_STREAM), begin, end):
             frames.append([])
         frames[-1].append((begin, end))
     for fragments in frames:
@@ -46,7 +55,8 @@ def blank_comments(pixels: bytes) -> bytes:
     return bytes(content)
 
 
-def _fragments(content: bytearray) -> Iterator[tuple[int, int]]:
+def items_of(content: bytearray) -> Iterator[tuple[int, int]]:
+    """Begin and end of what each item of encapsulated pixel data holds."""
     position = 0
     while position + 8 <= len(content):
         group, element, length = struct.unpack_from("<HHL", content, position)
@@ -60,8 +70,8 @@ def _fragments(content: bytearray) -> Iterator[tuple[int, int]]:
 def _blank_frame(content: bytearray, fragments: list[tuple[int, int]]) -> None:
     """Blank one frame, put together from its fragments and taken apart again."""
     frame = bytearray().join(content[begin:end] for begin, end in fragments)
-    if frame.startswith(_JP2):
-        _blank_boxes(frame, 0, len(frame), _JP2_KEPT)
+    if frame.startswith((_JP2, _JXL)):
+        _blank_boxes(frame, 0, len(frame), _JP2_KEPT if frame.startswith(_JP2) else _JXL_KEPT)
     else:
         _blank_stream(frame, 0, len(frame))
     taken = 0
@@ -80,18 +90,18 @@ def _blank_boxes(frame: bytearray, begin: int, end: int, kept: set[bytes]) -> No
         after = end if length == 0 else position + length
         if after < position + head or after > end:
             raise VolumeReadError(
-                "its compressed pixels are wrapped in a file whose boxes cannot be followed; wanted plain JPEG 2000; "
-                "export it again"
+                "its compressed pixels are wrapped in a file whose boxes cannot be followed; wanted plain JPEG 2000 or "
+                "JPEG XL; export it again"
             )
         if kind not in kept:
-            _zero(frame, position + head, after)
+            zero(frame, position + head, after)
         elif kind == b"jp2h":
             _blank_boxes(frame, position + head, after, _JP2_HEADERS)
         elif kind == b"jp2c":
             _blank_stream(frame, position + head, after)
         position = after
     # too short for a box: what makes the number of bytes even
-    _zero(frame, position, end)
+    zero(frame, position, end)
 
 
 def _blank_stream(frame: bytearray, begin: int, end: int) -> None:
@@ -108,7 +118,7 @@ def _blank_stream(frame: bytearray, begin: int, end: int) -> None:
         elif marker == _FILL:
             position += 1
         elif marker == _END:
-            _zero(frame, position + 2, end)
+            zero(frame, position + 2, end)
             return
         elif marker in _SAMPLES_BEGIN[kind]:
             position = _next_part(frame, _behind(frame, position) if kind == _JPEG else position + 2, end, kind)
@@ -122,10 +132,13 @@ def _blank_part(frame: bytearray, position: int, end: int, kind: bytes) -> int:
     """Blank a part if it is text; where the next begins."""
     marker, after = frame[position + 1], _behind(frame, position)
     if kind == _JPEG and marker in _JPEG_TEXT:
-        _zero(frame, position + 4, min(after, end))
+        zero(frame, position + 4, min(after, end))
+    elif kind == _JPEG and marker in _JPEG_KEPT:
+        known = [size for start, size in _JPEG_KEPT[marker].items() if frame.startswith(start, position + 4, after)]
+        zero(frame, position + 4 + sum(known), min(after, end))
     elif kind == _JPEG_2000 and marker == _JPEG_2000_TEXT:
         # two bytes say whether text or bytes follow
-        _zero(frame, position + 6, min(after, end))
+        zero(frame, position + 6, min(after, end))
     return after
 
 
@@ -137,7 +150,7 @@ def _behind(frame: bytearray, position: int) -> int:
 def _blank_up_to_part(frame: bytearray, position: int, end: int) -> int:
     after = frame.find(b"\xff", position, end)
     after = end if after < 0 else after
-    _zero(frame, position, after)
+    zero(frame, position, after)
     return after
 
 
@@ -156,6 +169,7 @@ def _next_part(frame: bytearray, position: int, end: int, kind: bytes) -> int:
     return end
 
 
-def _zero(frame: bytearray, begin: int, end: int) -> None:
+def zero(frame: bytearray, begin: int, end: int) -> None:
+    """Overwrite bytes with zeros."""
     if end > begin:
         frame[begin:end] = bytes(end - begin)

@@ -20,6 +20,7 @@ from octavo.privacy.comments import blank_comments
 from octavo.privacy.markings import refuse_markings
 from octavo.privacy.profile import Action, Dates, Private, Profile
 from octavo.privacy.pseudonyms import Pseudonyms
+from octavo.privacy.rle_padding import blank_rle_padding
 
 if TYPE_CHECKING:
     from pydicom import Dataset, FileDataset
@@ -138,6 +139,7 @@ def deidentify_dataset(dataset: "FileDataset", pseudonyms: Pseudonyms, profile: 
         VolumeReadError: If an element is cut short, or sequences are nested too deep.
     """
     from pydicom.dataset import FileMetaDataset
+    from pydicom.uid import RLELossless
 
     syntax = dataset.file_meta.TransferSyntaxUID
     person = _person(dataset)
@@ -149,7 +151,11 @@ def deidentify_dataset(dataset: "FileDataset", pseudonyms: Pseudonyms, profile: 
     dataset.DeidentificationMethodCodeSequence = [_code(*code) for code in profile.codes]
     dataset.LongitudinalTemporalInformationModified = "MODIFIED" if profile.dates is Dates.SHIFTED else "REMOVED"
     if syntax.is_encapsulated and _PIXEL_DATA in dataset:
-        dataset["PixelData"].value = blank_comments(dataset["PixelData"].value)
+        pixels = dataset["PixelData"]
+        if syntax == RLELossless:
+            pixels.value = blank_rle_padding(pixels.value, int(dataset.Rows) * int(dataset.Columns))
+        else:
+            pixels.value = blank_comments(pixels.value)
     # the old one names machines; 128 free bytes stand before it
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = syntax

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+import subprocess
 import sys
 import threading
 import time
@@ -9,6 +11,7 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
+import psutil
 import pytest
 
 from octavo.cohorts.choice import CohortChoice
@@ -134,6 +137,25 @@ def test_a_scan_that_cannot_be_read_is_listed_once(nodes, cohort, tmp_path):
     assert json.loads((tmp_path / "store" / "cohort.json").read_text())
 
 
+def test_a_cluster_of_this_machine_ends_with_the_command_and_leaves_no_token(cohort, tmp_path):
+    before = {process.pid for process in psutil.process_iter() if "raylet" in process.name()}
+    words = ["cohort", "pack", str(cohort), str(tmp_path / "store"), "--size", *map(str, SIZE), "--ray", "local"]
+    # no token in its environment, and none at home
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    told = subprocess.run(
+        [sys.executable, "-m", "octavo", *words],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**environment, "HOME": str(tmp_path / "home")},
+    )
+    assert told.returncode == 0, told.stderr
+    scans = {row["exam_id"] for row in csv.DictReader(cohort.open())}
+    assert f"{len(scans)} exams, {len(scans)} packed now" in told.stdout
+    assert not (tmp_path / "home").exists()
+    assert {process.pid for process in psutil.process_iter() if "raylet" in process.name()} <= before
+
+
 def test_a_cluster_that_asks_for_no_token_is_refused(monkeypatch):
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     with pytest.raises(OctavoError, match="RAY_AUTH_MODE is 'disabled'; wanted 'token'"):
@@ -146,8 +168,6 @@ def test_more_cores_than_any_machine_has_are_refused(nodes):
 
 
 def test_without_an_address_nothing_of_ray_is_imported(cohort, tmp_path):
-    import subprocess
-
     program = (
         "import sys\n"
         "from octavo.cli import main\n"

@@ -8,6 +8,7 @@ The cluster has to ask for a token: without one, whoever reaches its port may ru
 import importlib.util
 import logging
 import os
+import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -48,6 +49,9 @@ def cluster(address: str) -> Iterator[Any]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # tasks are run by this very interpreter and not in an environment that another tool makes
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+    if address == LOCAL:
+        # else Ray would write one where every user of the machine can read it
+        os.environ.setdefault(TOKEN, secrets.token_hex(32))
     import ray
 
     own: dict[str, Any] = {"include_dashboard": False, "_node_ip_address": "127.0.0.1"} if address == LOCAL else {}

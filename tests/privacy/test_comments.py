@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from pydicom import dcmread
-from pydicom.uid import JPEGBaseline8Bit, RLELossless
+from pydicom.uid import ExplicitVRLittleEndian, HTJ2KLossless, JPEGBaseline8Bit, RLELossless
 
 from formats.written_scans import eye, opt_dataset, write_dicom
 from octavo.formats import VolumeReadError, read_volume
@@ -79,8 +79,8 @@ def test_torn_compressed_pixels_are_left_as_they_are():
         b"",
         b"abc",
         item,
-        item + b"\xff\xd8\xff\xfe\x40",
-        item + b"\xff\xd8\xff\xfe\x00\x00\xff",
+        items(b"") + item + b"\xff\xd8\xff\xfe\x40",
+        items(b"") + item + b"\xff\xd8\xff\xfe\x00\x00\xff",
         b"\xff\xd8",
     ):
         assert len(blank_comments(torn)) == len(torn)
@@ -163,7 +163,7 @@ def test_text_beside_the_picture_goes_and_the_picture_stays(frame, cuts):
 
 def test_text_where_no_part_begins_goes():
     frame = compressed("JPEG")
-    assert SAID not in blank_comments(items(frame[:2] + SAID + frame[2:]))
+    assert SAID not in blank_comments(items(b"", frame[:2] + SAID + frame[2:]))
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "JPEG2000"])
@@ -171,7 +171,7 @@ def test_pixels_without_text_stay_as_they_are(kind):
     frame = compressed(kind)
     content = items(b"", *[frame + b"\0" * (len(frame) % 2)] * 3)
     assert np.array_equal(pixels(frame_of(blank_comments(content))), pixels(frame))
-    samples = items(bytes(range(256)) * 4)
+    samples = items(b"", bytes(range(256)) * 4)
     assert blank_comments(samples) == samples
 
 
@@ -183,17 +183,72 @@ def test_what_decoders_need_of_a_frame_stays():
         part(0xEE, b"Adobe\0d" + bytes(5)),
     )
     frame = behind_start(compressed("JPEG"), *needed)
-    assert frame_of(blank_comments(items(frame + b"\0" * (len(frame) % 2)))).startswith(frame)
+    assert frame_of(blank_comments(items(b"", frame + b"\0" * (len(frame) % 2)))).startswith(frame)
 
 
-def test_text_in_boxes_around_a_stream_of_jpeg_xl_goes_and_the_stream_stays():
-    boxes = {b"JXL ": b"\r\n\x87\n", b"ftyp": b"jxl \0\0\0\0jxl ", b"Exif": b"\0\0\0\0" + SAID, b"xml ": SAID}
-    boxes |= {b"jxlc": b"\xff\x0a" + bytes(range(64)), b"jbrd": SAID}
-    frame = b"".join(struct.pack(">L4s", 8 + len(inner), kind) + inner for kind, inner in boxes.items())
-    left = frame_of(blank_comments(items(frame)))
-    assert SAID not in left
-    assert left[:32] == frame[:32]
-    assert bytes(range(64)) in left
+@pytest.mark.parametrize("syntax", ["110", "111", "112"], ids=["lossless", "of a JPEG", "any"])
+def test_jpeg_xl_is_refused_as_a_syntax_that_is_not_known(tmp_path, syntax):
+    path = write_dicom(tmp_path / "eye.dcm", opt_dataset(eye(2, 40, 48)), JPEGBaseline8Bit)
+    dataset = dcmread(path)
+    dataset.file_meta.TransferSyntaxUID = HTJ2KLossless
+    dataset.save_as(path)
+    path.write_bytes(path.read_bytes().replace(HTJ2KLossless.encode(), f"1.2.840.10008.1.2.4.{syntax}".encode()))
+    with pytest.raises(VolumeReadError, match=r"its transfer syntax, .*, is none that is known here"):
+        cleaned(path)
+
+
+@pytest.mark.parametrize(
+    "table", [SAID, b"\0\0\0\0Jane", b"\0\0\0\0Jan", b"\0\0\0\0\0\0\0\0", struct.pack("<2L", 0, 9)]
+)
+def test_a_table_of_offsets_that_tells_none_is_emptied(table):
+    frame = compressed("JPEG")
+    frame += b"\0" * (len(frame) % 2)
+    assert blank_comments(items(table, frame, frame)) == items(b"", frame, frame)
+
+
+def test_a_true_table_of_offsets_stays():
+    frame = compressed("JPEG")
+    frame += b"\0" * (len(frame) % 2)
+    for table in (struct.pack("<2L", 0, 8 + len(frame)), struct.pack("<L", 0)):
+        assert blank_comments(items(table, frame, frame)) == items(table, frame, frame)
+
+
+def test_what_is_no_item_is_cut_off():
+    frame = compressed("JPEG")
+    frame += b"\0" * (len(frame) % 2)
+    assert blank_comments(items(b"", frame) + SAID * 4) == items(b"", frame)
+    assert blank_rle_padding(items(b"", rle(b"\x01\x05\x06")) + SAID, 2, 1, 1) == items(b"", rle(b"\x01\x05\x06"))
+
+
+def test_compressed_pixels_without_an_item_are_refused(tmp_path):
+    path = write_dicom(tmp_path / "eye.dcm", opt_dataset(eye(2, 40, 48)), ExplicitVRLittleEndian)
+    plain, other = (f"{syntax}\0".encode() for syntax in (ExplicitVRLittleEndian, RLELossless))
+    assert path.read_bytes().count(plain) == 1
+    path.write_bytes(path.read_bytes().replace(plain, other))
+    with pytest.raises(VolumeReadError, match="its compressed pixels hold no item"):
+        cleaned(path)
+
+
+def test_text_in_a_second_table_of_offsets_goes(tmp_path):
+    path = write_dicom(tmp_path / "eye.dcm", opt_dataset(eye(2, 40, 48)), JPEGBaseline8Bit)
+    dataset, before = dcmread(path), read_volume(path).values
+    dataset.ExtendedOffsetTable = SAID
+    dataset.ExtendedOffsetTableLengths = SAID
+    dataset.save_as(path)
+    assert b"Jane" not in cleaned(path).read_bytes()
+    assert (read_volume(tmp_path / "clean.dcm").values == before).all()
+
+
+def test_samples_that_look_like_the_start_of_another_coding_are_no_frame():
+    """Two bytes by which JPEG XL begins may stand in any samples, and a fragment may begin with them."""
+    frame = PLAIN + SAID
+    at = next(place for place in range(200, len(PLAIN)) if PLAIN[place] == 0xFF)
+    planted = items(b"", frame[:at], b"\xff\x0a" + frame[at + 2 :])
+    assert SAID not in blank_comments(planted)
+
+
+def rle(segment):
+    return struct.pack("<16L", 1, 64, *[0] * 14) + segment
 
 
 def rle_frames(tmp_path, frames=2):
@@ -224,30 +279,61 @@ def test_text_beside_run_length_coded_pixels_goes_and_the_picture_stays(tmp_path
 def test_segments_of_two_byte_samples_are_each_followed():
     high, low = b"\xff\x02", b"\x01\x05\x06"
     planted = struct.pack("<16L", 2, 64 + 4, 64 + 4 + 2 + 4, *[0] * 13) + b"Jane" + high + b"Jane" + low + b"Jane!"
-    blanked = blank_rle_padding(items(b"", planted), 2)[-len(planted) :]
+    blanked = blank_rle_padding(items(b"", planted), 2, 2, 1)[-len(planted) :]
     nothing = bytes(4)
     assert blanked == planted[:64] + nothing + high + nothing + low + nothing + b"\0"
 
 
 @pytest.mark.parametrize(
-    "frame",
+    ("frame", "said"),
     [
-        b"\0" * 10,
-        struct.pack("<16L", 0, *[0] * 15) + b"\x01\x05\x06",
-        struct.pack("<16L", 16, *[64] * 15) + b"\x01\x05\x06",
-        struct.pack("<16L", 2, 67, 64, *[0] * 13) + b"\x01\x05\x06",
-        struct.pack("<16L", 1, 1000, *[0] * 14) + b"\x01\x05\x06",
-        struct.pack("<16L", 1, 64, *[0] * 14) + b"\x00\x05",
+        (b"\0" * 10, "a frame without a header"),
+        (struct.pack("<16L", 0, *[0] * 15) + b"\x01\x05\x06", "whose 0 segments"),
+        (struct.pack("<16L", 16, *[64] * 15) + b"\x01\x05\x06", "whose 16 segments"),
+        (struct.pack("<16L", 2, 64, 67, *[0] * 13) + b"\x01\x05\x06\x01\x05\x06", "whose 2 segments"),
+        (struct.pack("<16L", 1, 1000, *[0] * 14) + b"\x01\x05\x06", "do not lie in order"),
+        (struct.pack("<16L", 1, 64, *[0] * 14) + b"\x00\x05", "end before the picture is whole"),
     ],
-    ids=["no header", "no segment", "too many", "backwards", "behind the end", "too short"],
+    ids=["no header", "no segment", "too many", "one more than samples", "behind the end", "too short"],
 )
-def test_run_length_coded_pixels_that_cannot_be_followed_are_refused(frame):
-    with pytest.raises(VolumeReadError, match="run-length coded pixels cannot be followed to their end"):
-        blank_rle_padding(items(b"", frame), 2)
+def test_run_length_coded_pixels_that_cannot_be_followed_are_refused(frame, said):
+    with pytest.raises(VolumeReadError, match=said):
+        blank_rle_padding(items(b"", frame), 2, segments=1, frames=1)
+
+
+def test_segments_that_lie_backwards_are_refused():
+    frame = struct.pack("<16L", 2, 67, 64, *[0] * 13) + b"\x01\x05\x06\x01\x05\x06"
+    with pytest.raises(VolumeReadError, match="whose 2 segments do not lie in order"):
+        blank_rle_padding(items(b"", frame), 2, segments=2, frames=1)
+
+
+def test_a_frame_more_than_the_file_says_is_refused(tmp_path):
+    path, places = rle_frames(tmp_path)
+    dataset = dcmread(path)
+    frames = [dataset.PixelData[begin:end] for begin, end in places]
+    dataset.PixelData = items(b"", *frames, frames[0])
+    dataset.save_as(path)
+    with pytest.raises(VolumeReadError, match="are 3 frames; wanted 2, as the file says"):
+        cleaned(path)
+
+
+def test_text_in_a_run_that_goes_on_behind_the_picture_goes():
+    planted = rle(b"\x09\x05\x06" + SAID)
+    assert blank_rle_padding(items(b"", planted), 2, 1, 1) == items(b"", rle(b"\x09\x05\x06" + bytes(8)))
+
+
+@pytest.mark.parametrize(("name", "value"), [("Rows", None), ("BitsAllocated", 1), ("Columns", 0)])
+def test_run_length_coded_pixels_without_a_size_are_refused_as_such(tmp_path, name, value):
+    path, _ = rle_frames(tmp_path)
+    dataset = dcmread(path)
+    setattr(dataset, name, value)
+    dataset.save_as(path)
+    with pytest.raises(VolumeReadError, match="rows x columns x samples x bits x frames are"):
+        cleaned(path)
 
 
 def test_a_wrapping_that_cannot_be_followed_is_refused():
     frame = compressed("JPEG2000")
     torn = frame[:12] + struct.pack(">L", 2**31) + frame[16:]
     with pytest.raises(VolumeReadError, match="wrapped in a file whose boxes cannot be followed"):
-        blank_comments(items(torn))
+        blank_comments(items(b"", torn))

@@ -1,5 +1,6 @@
 """Where a name may hide beside compressed pixels: in comments, between the parts of a frame, behind its end."""
 
+import itertools
 import struct
 from collections.abc import Iterator
 
@@ -7,14 +8,13 @@ from octavo.formats.errors import VolumeReadError
 
 _ITEM = (0xFFFE, 0xE000)
 _JPEG, _JPEG_2000, _JP2 = b"\xff\xd8", b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  "
-_JXL, _JXL_STREAM = b"\0\0\0\x0cJXL ", b"\xff\x0a"
 # comments, and what cameras and editing programs say; colour profiles and what decoders need stay
 _JPEG_TEXT = {0xFE, 0xE1, *range(0xE3, 0xE8), *range(0xE9, 0xEE), 0xEF}
 # the others are kept where they are what decoders know them as: by how they begin, and how many bytes of them
 _JPEG_KEPT = {
     0xE0: {b"JFIF\0": 12},
     0xE2: {b"ICC_PROFILE\0": 0xFFFF},
-    0xE8: {b"SPIFF\0": 30, b"mrfx": 5},
+    0xE8: {b"SPIFF\0": 30, b"\0\0\0\1\xff\xd8": 6, b"mrfx": 5},
     0xEE: {b"Adobe": 12},
 }
 _JPEG_2000_TEXT = 0x64
@@ -26,32 +26,52 @@ _SAMPLES_BEGIN = {_JPEG: {0xDA}, _JPEG_2000: {0x93}}
 _AMONG_SAMPLES = {_JPEG: {*range(0x80), *range(0xD0, 0xD8)}, _JPEG_2000: {*range(0x90), 0x92}}
 _PACKET, _PACKET_BYTES = 0x91, 6
 _JP2_KEPT = {b"jP  ", b"ftyp", b"jp2h", b"jp2c"}
-_JXL_KEPT = {b"JXL ", b"ftyp", b"jxll", b"jxli", b"jxlc", b"jxlp"}
 _JP2_HEADERS = {b"ihdr", b"bpcc", b"colr", b"pclr", b"cmap", b"cdef", b"res "}
 
 
 def blank_comments(pixels: bytes) -> bytes:
     r"""Overwrite with zeros what is no part of the picture: comments, camera notes, what lies between parts and behind.
 
-    Lengths stay. A frame that lies in several fragments is followed through all of them.
+    Lengths stay, but for what is no item, which is cut off. A frame that lies in several fragments is followed through all
+    of them.
 
     Raises:
-        VolumeReadError: If a frame is wrapped in a file (JP2, JPEG XL) whose boxes cannot be followed.
+        VolumeReadError: If a frame is wrapped in a file (JP2) whose boxes cannot be followed.
 
     Example:
         >>> frame = b"\xff\xd8\xff\xfe\x00\x06Jane\xff\xda"
-        >>> item = struct.pack("<HHL", 0xFFFE, 0xE000, len(frame)) + frame
-        >>> blank_comments(item)[8:]
+        >>> items = b"".join(struct.pack("<HHL", 0xFFFE, 0xE000, len(one)) + one for one in (b"", frame))
+        >>> blank_comments(items)[16:]
         b'\xff\xd8\xff\xfe\x00\x06\x00\x00\x00\x00\xff\xda'
     """
-    content = bytearray(pixels)
+    content = bytearray(whole_items(pixels))
     frames: list[list[tuple[int, int]]] = [[]]
     for begin, end in items_of(content):
-        if content.startswith((_JPEG, _JPEG_2000, _JP2, _JXL, _JXL_STREAM), begin, end):
+        if content.startswith((_JPEG, _JPEG_2000, _JP2), begin, end):
             frames.append([])
         frames[-1].append((begin, end))
     for fragments in frames:
         _blank_frame(content, fragments)
+    return bytes(content)
+
+
+def whole_items(pixels: bytes) -> bytes:
+    """Encapsulated pixel data without what is no item of it, and with a table of offsets that says where items begin.
+
+    A table that says anything else is emptied, as every writer may leave it.
+    """
+    content = bytearray(pixels)
+    places = list(items_of(content))
+    if not places:
+        return pixels
+    (begin, end), *fragments = places
+    del content[places[-1][1] :]
+    # offsets count from the first fragment's own beginning
+    known = {start - 8 - end for start, _ in fragments}
+    told = struct.unpack_from(f"<{(end - begin) // 4}L", content, begin)
+    sound = (end - begin) % 4 == 0 and (not told or told[0] == 0)
+    if not (sound and set(told) <= known and all(one < other for one, other in itertools.pairwise(told))):
+        content[begin - 4 : end] = bytes(4)
     return bytes(content)
 
 
@@ -70,8 +90,8 @@ def items_of(content: bytearray) -> Iterator[tuple[int, int]]:
 def _blank_frame(content: bytearray, fragments: list[tuple[int, int]]) -> None:
     """Blank one frame, put together from its fragments and taken apart again."""
     frame = bytearray().join(content[begin:end] for begin, end in fragments)
-    if frame.startswith((_JP2, _JXL)):
-        _blank_boxes(frame, 0, len(frame), _JP2_KEPT if frame.startswith(_JP2) else _JXL_KEPT)
+    if frame.startswith(_JP2):
+        _blank_boxes(frame, 0, len(frame), _JP2_KEPT)
     else:
         _blank_stream(frame, 0, len(frame))
     taken = 0
@@ -90,8 +110,8 @@ def _blank_boxes(frame: bytearray, begin: int, end: int, kept: set[bytes]) -> No
         after = end if length == 0 else position + length
         if after < position + head or after > end:
             raise VolumeReadError(
-                "its compressed pixels are wrapped in a file whose boxes cannot be followed; wanted plain JPEG 2000 or "
-                "JPEG XL; export it again"
+                "its compressed pixels are wrapped in a file whose boxes cannot be followed; wanted plain JPEG 2000; "
+                "export it again"
             )
         if kind not in kept:
             zero(frame, position + head, after)

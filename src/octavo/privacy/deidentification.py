@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from octavo.formats.dicom.dataset import is_dicom, read_dataset
 from octavo.formats.errors import VolumeReadError, quiet_parsers
-from octavo.privacy.comments import blank_comments
+from octavo.privacy.comments import blank_comments, items_of
 from octavo.privacy.markings import refuse_markings
 from octavo.privacy.profile import Action, Dates, Private, Profile
 from octavo.privacy.pseudonyms import Pseudonyms
@@ -139,9 +139,13 @@ def deidentify_dataset(dataset: "FileDataset", pseudonyms: Pseudonyms, profile: 
         VolumeReadError: If an element is cut short, or sequences are nested too deep.
     """
     from pydicom.dataset import FileMetaDataset
-    from pydicom.uid import RLELossless
 
     syntax = dataset.file_meta.TransferSyntaxUID
+    if not syntax.is_transfer_syntax:
+        raise VolumeReadError(
+            f"its transfer syntax, {syntax}, is none that is known here, and text may stand beside its pixels; wanted "
+            "another, such as JPEG 2000; export it again"
+        )
     person = _person(dataset)
     doing = _Pass(profile, pseudonyms, person)
     _clean(dataset, doing, depth=0)
@@ -151,15 +155,41 @@ def deidentify_dataset(dataset: "FileDataset", pseudonyms: Pseudonyms, profile: 
     dataset.DeidentificationMethodCodeSequence = [_code(*code) for code in profile.codes]
     dataset.LongitudinalTemporalInformationModified = "MODIFIED" if profile.dates is Dates.SHIFTED else "REMOVED"
     if syntax.is_encapsulated and _PIXEL_DATA in dataset:
-        pixels = dataset["PixelData"]
-        if syntax == RLELossless:
-            pixels.value = blank_rle_padding(pixels.value, int(dataset.Rows) * int(dataset.Columns))
-        else:
-            pixels.value = blank_comments(pixels.value)
+        _clean_pixels(dataset, syntax)
     # the old one names machines; 128 free bytes stand before it
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = syntax
     dataset.preamble = None
+
+
+def _clean_pixels(dataset: "Dataset", syntax: str) -> None:
+    """Overwrite what stands beside the compressed pixels.
+
+    Raises:
+        VolumeReadError: If it cannot be found.
+    """
+    from pydicom.uid import RLELossless
+
+    pixels = dataset["PixelData"]
+    if not next(items_of(bytearray(pixels.value or b"")), None):
+        raise VolumeReadError("its compressed pixels hold no item; wanted frames; export it again")
+    # another table of offsets, which frames are found without
+    for name in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths"):
+        if name in dataset:
+            delattr(dataset, name)
+    if syntax != RLELossless:
+        pixels.value = blank_comments(pixels.value)
+        return
+    names = ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated", "NumberOfFrames")
+    sizes: list[Any] = [dataset.get(name) or (1 if name == "NumberOfFrames" else None) for name in names]
+    if not all(isinstance(size, int) and size > 0 for size in sizes) or sizes[3] % 8:
+        told = " x ".join(map(str, sizes))
+        raise VolumeReadError(
+            f"its pixels are run-length coded, and rows x columns x samples x bits x frames are {told}; wanted whole "
+            "numbers and whole bytes; export it again"
+        )
+    rows, columns, samples, bits, frames = sizes
+    pixels.value = blank_rle_padding(pixels.value, rows * columns, samples * bits // 8, frames)
 
 
 def _code(value: str, meaning: str) -> "Dataset":

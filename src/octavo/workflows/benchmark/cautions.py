@@ -14,6 +14,8 @@ from octavo.workflows.benchmark.measuring import Answer
 from octavo.workflows.benchmark.plan import Plan
 
 GROUPS = "groups.json"
+FEW_PATIENTS = 10
+"""With fewer of a class a bootstrap over patients is no longer to be trusted."""
 
 
 def cautions(
@@ -55,6 +57,7 @@ def cautions(
     earlier = [name for name in _groups_shown(run, groups) if name not in groups]
     if earlier:
         said.append(f"groups were shown before by {', '.join(earlier)}, which are not shown now")
+    said += _few_patients(parts)
     failed = [one for one in trained if not one.is_finished]
     if failed:
         said.append(f"{len(failed)} of {len(trained)} trainings failed; the table says which")
@@ -70,6 +73,16 @@ def _had_more(unlabelled: Cohort, plan: Plan) -> str:
         f"{', '.join(models)}: learnt without labels from a second manifest of {len(unlabelled.exams)} exams too, but those "
         "of patients who are chosen by or tested; the other models did not see it"
     )
+
+
+def _few_patients(parts: Mapping[str, Parts]) -> list[str]:
+    """That intervals are of few patients, where one class has few: drawing them again and again shows less than there is."""
+    first = next(iter(parts.values()))
+    names = first.classes or first.pair or ("0", "1")
+    tested = {(one.exam.patient_id, one.exam.label) for part in parts.values() for one in part.test}
+    counted = {name: sum(label == number for _, label in tested) for number, name in enumerate(names)}
+    few = ", ".join(f"{count} with an exam of class {name}" for name, count in counted.items() if count < FEW_PATIENTS)
+    return [f"few patients are tested, {few}: intervals from drawing so few are narrower than the truth"] if few else []
 
 
 def _of_answers(answers: Sequence[Answer]) -> list[str]:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from octavo.files import write_bytes, write_json, write_text
 from octavo.workflows.benchmark import rows as shown
 from octavo.workflows.benchmark.cells import Outcome
 from octavo.workflows.benchmark.plan import Plan
+from octavo.workflows.benchmark.rows import Value
 from octavo.workflows.benchmark.table import BenchmarkTable, TableRow
 
 
@@ -71,6 +73,19 @@ def caption(plan: Plan, table: BenchmarkTable) -> str:
     )
 
 
+def _kept_together(row: tuple[Value, ...]) -> tuple[Value, ...]:
+    """Cells that break before an interval and nowhere within numbers."""
+
+    def kept(cell: Value) -> Value:
+        if not isinstance(cell, str) or not re.fullmatch(r"[\d.+-]+( ± [\d.]+)?( \([\d.+-]+ to [\d.+-]+\))?", cell):
+            return cell
+        number, bracket, interval = cell.partition(" (")
+        glued = (part.replace(" ", "\N{NO-BREAK SPACE}") for part in (number, bracket.strip() + interval))
+        return " ".join(part for part in glued if part)
+
+    return tuple(kept(cell) for cell in row)
+
+
 def _csv(rows: Sequence[dict[str, Any]]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]) if rows else ["model"], lineterminator="\n")
@@ -124,7 +139,7 @@ def _report(run: Path, plan: Plan, table: BenchmarkTable, said: Said, forest: Pi
         "chosen on validation. Calibration slope: of the mean over seeds; 1 is neither too sure nor too timid. The "
         "calibration error is larger the fewer different exams there are, so its interval lies high.",
         ("Model", "Seeds", *(shown.NAMES[measure] for measure in table.measures), "Calibration slope"),
-        tuple(shown.measure_rows(table)),
+        tuple(_kept_together(row) for row in shown.measure_rows(table)),
     )
     name = shown.NAMES[table.ranking]
     compared = Table(
@@ -140,7 +155,7 @@ def _report(run: Path, plan: Plan, table: BenchmarkTable, said: Said, forest: Pi
             "p",
             "p (Holm)",
         ),
-        tuple(shown.comparison_rows(table)),
+        tuple(_kept_together(row) for row in shown.comparison_rows(table)),
     )
     costs = Table(
         "Parameters and multiplications with addition are of one volume; the others of one training.",

@@ -16,6 +16,7 @@ from octavo.cohorts.unlabelled import (
     LEARNT_FROM,
     MARKED,
     REPEATED,
+    read_unlabelled,
     unlabelled_beside,
 )
 from octavo.errors import OctavoError
@@ -49,8 +50,9 @@ def beside(cohort, archive, tmp_path, **said):
     choice = CohortChoice(str(cohort), unlabelled=str(archive), **said)
     source = choice.source(tmp_path / "prepared", PREPARATION)
     parts = divide(choice.read(), source, split=None, fractions=(0.5, 0.25, 0.25), seed=1)
+    exams = read_unlabelled(choice, choice.read())
     unlabelled = choice.unlabelled_source(tmp_path / "prepared", PREPARATION)
-    return unlabelled_beside(parts, choice.read_unlabelled(), unlabelled)
+    return unlabelled_beside(parts, exams, unlabelled)
 
 
 def names(unlabelled):
@@ -61,8 +63,7 @@ def test_without_a_second_manifest_there_is_nothing(cohort, tmp_path):
     choice = CohortChoice(str(cohort))
     source = choice.source(tmp_path / "prepared", PREPARATION)
     parts = divide(choice.read(), source, split=None, fractions=(0.5, 0.25, 0.25), seed=1)
-    with pytest.raises(OctavoError, match="no manifest of unlabelled scans is named"):
-        choice.read_unlabelled()
+    assert read_unlabelled(choice, choice.read()) is None
     assert unlabelled_beside(parts, None, source).exams == ()
 
 
@@ -95,18 +96,50 @@ def test_a_chain_of_equal_scans_is_followed(cohort, tmp_path):
     assert names(beside(cohort, write_archive(cohort, links[::-1]), tmp_path)) == ["e"]
 
 
-def test_a_patient_who_turns_out_to_be_in_two_parts_is_refused(cohort, tmp_path):
-    archive = write_archive(cohort, [("odd", "P00", 6), ("new", "Q1", "u1")])
+@pytest.mark.parametrize(
+    "links",
+    [
+        [("odd", "P00", 6)],
+        [("a", "Q1", 6), ("odd", "Q1", 0)],
+        [("a", "Q1", 6), ("b", "Q1", "u2"), ("c", "Q2", "u2"), ("odd", "Q2", 3)],
+    ],
+    ids=["by number", "by scans", "by a chain"],
+)
+def test_a_patient_who_turns_out_to_be_in_two_parts_is_refused(cohort, tmp_path, links):
+    archive = write_archive(cohort, [*links, ("new", "Q9", "u1")])
     with pytest.raises(
-        OctavoError, match="unlabelled exam 'odd' is of a patient of the training part, and equal voxels"
+        OctavoError, match="unlabelled exam 'odd' is of somebody of the training part, and equal scans or"
     ):
+        beside(cohort, archive, tmp_path)
+
+
+def test_a_file_is_of_one_person_in_both_manifests(cohort, tmp_path):
+    """A second scan in the file of a scan that is tested."""
+    rng = np.random.default_rng(3)
+    scans = {name: rng.integers(0, 200, SIZE, dtype=np.uint8) for name in ("first", "second")}
+    np.savez(cohort.parent / "both.npz", **scans)
+    rows = list(csv.DictReader(cohort.open(encoding="utf-8")))
+    rows[7] |= {"path": "both.npz", "key": "first"}
+    write_manifest(rows, cohort, overwrite=True)
+    told = {"path": "both.npz", "key": "second"}
+    archive = write_archive(cohort, [("fellow", "Q1", "u1"), ("other", "Q2", "u2")], fellow=told)
+    found = beside(cohort, archive, tmp_path)
+    assert (names(found), found.left_out) == (["other"], {HELD_OUT_PATIENT: 1})
+
+
+def test_long_chains_take_no_time(cohort, tmp_path):
+    links = [(f"{side}{n}", f"Q{n}", f"u{n + step}") for n in range(300) for side, step in (("a", 0), ("b", 1))]
+    archive = write_archive(cohort, [*links, ("start", "Q300", 6), ("end", "Q300", "u300")])
+    with pytest.raises(OctavoError, match="none of its 602 exams may be learnt from"):
         beside(cohort, archive, tmp_path)
 
 
 def test_the_second_manifests_own_parts_hold_too(cohort, tmp_path):
     parts = {"new": {"split": "train"}, "kept-back": {"split": "test"}}
-    found = beside(cohort, write_archive(cohort, [("new", "Q1", "u1"), ("kept-back", "Q2", "u2")], **parts), tmp_path)
-    assert (names(found), found.left_out) == (["new"], {MARKED: 1})
+    exams = [("new", "Q1", "u1"), ("kept-back", "Q2", "u2"), ("its-twin", "Q3", "u2"), ("fellow-of-it", "Q3", "u3")]
+    parts |= {"its-twin": {"split": "train"}, "fellow-of-it": {"split": "train"}}
+    found = beside(cohort, write_archive(cohort, exams, **parts), tmp_path)
+    assert (names(found), found.left_out) == (["new"], {MARKED: 3})
 
 
 @pytest.mark.parametrize("column", ["names", "empty", "none"])
@@ -155,11 +188,20 @@ def test_a_scan_that_cannot_be_used_is_named(cohort, tmp_path):
         beside(cohort, archive, tmp_path)
 
 
-def test_patients_must_be_known_unless_no_two_rows_share_one(cohort, tmp_path):
-    archive = write_archive(cohort, [("a", "", "u1"), ("b", "", "u2")])
-    with pytest.raises(OctavoError, match="is empty; wanted the patient"):
+def test_patients_must_be_known_in_both_manifests(cohort, tmp_path):
+    """A row without a patient may be anybody's; that no two rows of one manifest share one says nothing of the other."""
+    archive = write_archive(cohort, [("a", "Q1", "u1"), ("b", "", "u2")])
+    with pytest.raises(
+        OctavoError, match="wanted the patient, so that nobody who is tested is learnt from; fill it in"
+    ):
         beside(cohort, archive, tmp_path)
-    assert names(beside(cohort, archive, tmp_path, each_row_its_own_patient=True)) == ["a", "b"]
+    known = write_archive(cohort, [("a", "Q1", "u1"), ("b", "Q2", "u2")])
+    with pytest.raises(OctavoError, match="the labelled cohort was read with --each-row-its-own-patient"):
+        beside(cohort, known, tmp_path, each_row_its_own_patient=True)
+    own = CohortChoice(str(write_archive(cohort, [("a", "", "u1")], a={"label": "1"})), each_row_its_own_patient=True)
+    pack_cohort(own, tmp_path / "store", PREPARATION)
+    with pytest.raises(OctavoError, match="their store was read with --each-row-its-own-patient"):
+        beside(cohort, tmp_path / "store", tmp_path)
 
 
 @pytest.mark.parametrize("labels", [("1", "0"), ("", "who knows")])
@@ -171,6 +213,7 @@ def test_a_packed_cohort_serves_as_well(cohort, tmp_path, labels):
     else:
         words = ["cohort", "pack", str(archive), str(tmp_path / "store"), "--size", *map(str, SIZE)]
         assert main(words) == 2
+        assert main([*words, "--pass-over-labels", "--positive", "who"]) == 2
         assert main([*words, "--pass-over-labels"]) == 0
     found = beside(cohort, tmp_path / "store", tmp_path)
     assert names(found) == ["a"]

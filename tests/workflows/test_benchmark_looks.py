@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 
 import psutil
@@ -14,6 +15,7 @@ import pytest
 
 from octavo.errors import OctavoError
 from octavo.files import read_json
+from octavo.formats import read_volume, write_volume
 from octavo.workflows.benchmark import Budget, cells, running
 from octavo.workflows.benchmark.cells import run_cell
 from octavo.workflows.phantom import write_phantoms
@@ -299,13 +301,27 @@ def test_scans_without_labels_go_to_what_pretrains_and_the_report_says_so(first,
     told = {path.parent.parent.name: read_json(path) for path in (tmp_path / "run/cells").glob("*/*/cohort.json")}
     assert told["hemiretinal-contrast"]["unlabelled_exams"] == exams
     assert told["plain-cnn"]["unlabelled"] is None
-    said = f"hemiretinal-contrast: learnt without labels from a second manifest of {exams} exams too"
+    said = f"hemiretinal-contrast: given {exams} exams of a second manifest to learn from without labels"
     assert any(one.startswith(said) for one in done.warnings)
     assert said in (tmp_path / "run/report.html").read_text(encoding="utf-8")
     fewer, _ = archive_of(first, "fewer", 2)
     for other in (None, str(fewer)):
         with pytest.raises(OctavoError, match="its scans without labels: another now"):
             compare(plan, first[1] / "eyes/manifest.csv", tmp_path / "run", unlabelled=other)
+    scan = archive.parent / rows_of(archive)[0]["path"]
+    eye = read_volume(scan)
+    write_volume(replace(eye, values=eye.values[:, :, ::-1].copy()), scan, overwrite=True)
+    with pytest.raises(OctavoError, match="its scans without labels: another now"):
+        compare(plan, first[1] / "eyes/manifest.csv", tmp_path / "run", unlabelled=str(archive))
+
+
+def test_a_scan_without_label_that_cannot_be_used_is_known_before_anything_is_trained(first, tmp_path):
+    archive, _ = archive_of(first, "torn", 3)
+    (archive.parent / rows_of(archive)[0]["path"]).write_bytes(b"no scan")
+    plan = small_benchmark.plan_of("plain-cnn", "hemiretinal-contrast", seeds=(1,), epochs=2)
+    with pytest.raises(OctavoError, match="scans cannot be used; the first is exam 'N-"):
+        compare(plan, first[1] / "eyes/manifest.csv", tmp_path / "run", unlabelled=str(archive))
+    assert not (tmp_path / "run/cells").exists()
 
 
 @pytest.mark.parametrize(

@@ -269,9 +269,14 @@ def test_cards_and_report_say_it_too(beside):
     assert f"Pretraining, which comes before and uses no labels, reads {read}." in page
     card = (beside[0] / "model-card.md").read_text(encoding="utf-8")
     assert f"pretrained without labels on {read} (contrast)" in card
-    assert f"of the second manifest were left out: 1 {HELD_OUT_PATIENT}" in card
-    assert "someone-of" not in card + page
-    assert "archive.csv" not in card + page
+    besides = (
+        "pretraining alone read 3 exams of 3 patients of a second manifest without labels, of which were left out: 1"
+    )
+    assert f"{besides} {HELD_OUT_PATIENT}" in card
+    lists = [(beside[0] / name).read_text(encoding="utf-8") for name in ("tripod-ai.csv", "claim.csv")]
+    assert all(besides in one for one in lists)
+    everything = "".join((card, page, *lists))
+    assert not any(word in everything for word in ("someone-of", "archive.csv", "no data from elsewhere"))
 
 
 @pytest.mark.parametrize("change", ["dropped", "other", "voxels"])

@@ -10,6 +10,7 @@ import tyro
 
 from octavo.cohorts.choice import CohortChoice
 from octavo.cohorts.preparation import Preparation
+from octavo.errors import OctavoError
 from octavo.workflows.cohort_pack import pack_cohort
 
 
@@ -48,6 +49,11 @@ class CohortPack:
 
     def run(self) -> int:
         """Pack, and list what failed."""
+        said = [name for name in ("positive", "negative", "classes") if getattr(self, name)]
+        if self.pass_over_labels and said:
+            raise OctavoError(
+                f"--pass-over-labels and --{said[0]} were both given; wanted labels that are read or that are not; drop one"
+            )
         choice = CohortChoice(
             self.manifest,
             positive=self.positive,

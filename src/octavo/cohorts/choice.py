@@ -87,7 +87,7 @@ class CohortChoice:
         return read_packed_cohort(self.cohort).cohort
 
     def read_unlabelled(self) -> Cohort:
-        """Read the exams of the second manifest, whatever labels they have or lack.
+        """Read the exams of the second manifest, whatever labels they have or lack. Each must say whose it is.
 
         Raises:
             OctavoError: If it is refused, or none is named.
@@ -100,7 +100,6 @@ class CohortChoice:
         return read_manifest(
             self.unlabelled,
             pass_over_labels=True,
-            each_row_its_own_patient=self.each_row_its_own_patient,
             axes=self.axes,
             key=self.key,
         )

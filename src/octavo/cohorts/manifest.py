@@ -175,7 +175,7 @@ def read_manifest(
         raise OctavoError(f"{path.name}: holds a header and no exams; wanted at least one row below it")
     _refuse_repeated(table)
     labelling = names.apply(table, every_class=require_labels)
-    patients = _patients(table, each_row_its_own_patient, require_patients)
+    patients = _patients(table, each_row_its_own_patient, require_patients, may_be_declared=not pass_over_labels)
     _refuse_half_divided(table)
     left_out = labelling.neither if require_labels else {}
     exams = []
@@ -229,7 +229,7 @@ def _tell_neither(path: Path, names: LabelNames, labelling: Labelling, what: str
         _log.info("%s: exams %s %s: %s", path.name, what, names.said, counted)
 
 
-def _patients(table: Table, each_row_its_own: bool, required: bool) -> list[str]:
+def _patients(table: Table, each_row_its_own: bool, required: bool, may_be_declared: bool) -> list[str]:
     """Whose eye each row is; rows declared their own patient bear the name of the exam."""
     if not required and not each_row_its_own:
         return [same_letters(cells.get("patient_id", NOWHERE).text) for cells in table.rows]
@@ -238,10 +238,10 @@ def _patients(table: Table, each_row_its_own: bool, required: bool) -> list[str]
     for cells in table.rows:
         cell = cells.get("patient_id", NOWHERE)
         if not cell.text and not each_row_its_own:
-            raise cell.refused(
-                "is empty; wanted the patient, so that both eyes stay together; fill it in, or pass "
-                "--each-row-its-own-patient if no two rows share one"
-            )
+            why = "so that both eyes stay together; fill it in, or pass --each-row-its-own-patient if no two rows share one"
+            if not may_be_declared:
+                why = "so that nobody who is tested is learnt from; fill it in"
+            raise cell.refused(f"is empty; wanted the patient, {why}")
         patient = same_letters(cell.text) or cells["exam_id"].text
         if each_row_its_own and patient in patients:
             raise cell.refused(

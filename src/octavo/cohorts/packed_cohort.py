@@ -9,7 +9,7 @@ from typing import Any
 from octavo.cohorts.exam import Exam
 from octavo.cohorts.manifest import Cohort
 from octavo.cohorts.preparation import Preparation
-from octavo.cohorts.prepared import PreparedExam
+from octavo.cohorts.prepared import EDITION, PreparedExam
 from octavo.cohorts.store import Store, StoredVoxels, described, is_address
 from octavo.errors import OctavoError
 from octavo.volume import Laterality, Region, ScanPattern, SlowAxis
@@ -105,6 +105,7 @@ def write_packed_cohort(
             "manifest_hash": cohort.content_hash,
             "each_row_its_own_patient": cohort.each_row_its_own_patient,
             "of_voxels": preparation.of_voxels,
+            "edition": EDITION,
             "exams": [_row(exam, cohort.path.absolute().parent) for exam in cohort.exams],
             "packed": facts,
             "failed": {exam.exam_id: reason for exam, reason in failed},
@@ -124,6 +125,11 @@ def read_packed_cohort(address: str) -> PackedCohort:
     """
     store = Store(address)
     content = store.read_cohort()
+    if content.get("edition") != EDITION:
+        raise OctavoError(
+            f"{address}: was packed by a version that fingerprints scans otherwise, so equal scans would not be known; "
+            "wanted one of this version; pack it again"
+        )
     try:
         manifest = Path(str(content["manifest"]))
         exams = tuple(_exam(row, manifest.parent) for row in content["exams"])

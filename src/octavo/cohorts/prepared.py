@@ -36,7 +36,7 @@ from octavo.formats import files_read_for
 from octavo.formats.geometry_text import geometry_from_text, geometry_to_text
 from octavo.volume import Volume
 
-_EDITION = 2
+EDITION = 2
 """Raised whenever the same scan comes to be prepared or fingerprinted otherwise than before."""
 
 
@@ -223,7 +223,7 @@ class Preparer:
                 "fewer at once, or smaller"
             ) from None
         content = voxel_hash(volume)
-        what = (__version__, _EDITION, content, geometry_to_text(volume), self.preparation.of_voxels)
+        what = (__version__, EDITION, content, geometry_to_text(volume), self.preparation.of_voxels)
         key = _fingerprint(what)
         if not self.store.holds(key):
             one = PreparedExam(
@@ -259,7 +259,7 @@ class Preparer:
             exam.spacing_mm,
             *(None if known is None else known.value for known in (exam.slow_axis, exam.region, exam.pattern)),
         )
-        return _fingerprint((__version__, _EDITION, _files_stamp(exam.path), reading, self.preparation.of_voxels))
+        return _fingerprint((__version__, EDITION, _files_stamp(exam.path), reading, self.preparation.of_voxels))
 
     def _packed_in_parallel(
         self, exams: Sequence[Exam], jobs: int, progress: Callable[[int], None]

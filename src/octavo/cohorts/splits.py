@@ -239,7 +239,7 @@ def apply_split(cohort: Cohort, split: Split) -> Cohort:
     return replace(cohort, exams=divided)
 
 
-def _file_of(exam: Exam) -> str:
+def file_of(exam: Exam) -> str:
     """The file or folder that a scan lies in, whatever links lead there and whichever of its scans it is."""
     return os.path.realpath(split_name(exam.path, None)[0])
 
@@ -248,7 +248,7 @@ def _refuse_parted_files(cohort: Cohort) -> None:
     """Refuse scans of one file in two parts: a file is of one person, whatever names its rows bear."""
     first: dict[str, Exam] = {}
     for exam in cohort.exams:
-        other = first.setdefault(_file_of(exam), exam)
+        other = first.setdefault(file_of(exam), exam)
         if exam.split != other.split:
             raise OctavoError(
                 f"{cohort.path.name}: exams {other.exam_id!r} in {other.split} and {exam.exam_id!r} in {exam.split} are of "
@@ -282,7 +282,7 @@ def units_of(cohort: Cohort, together: Iterable[Iterable[str]]) -> list[Unit]:
 
     by_path: dict[str, list[str]] = {}
     for exam in cohort.exams:
-        by_path.setdefault(_file_of(exam), []).append(exam.exam_id)
+        by_path.setdefault(file_of(exam), []).append(exam.exam_id)
     for group in [*by_path.values(), *map(list, together)]:
         unknown = [exam_id for exam_id in group if exam_id not in patient_of]
         if unknown:

@@ -5,20 +5,21 @@ belongs to a patient of the validation or test part, or holds the voxels of a sc
 """
 
 import hashlib
-from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from octavo.cohorts.choice import PreparedSource
+from octavo.cohorts.choice import CohortChoice, PreparedSource
 from octavo.cohorts.manifest import Cohort
 from octavo.cohorts.parts import Parts
 from octavo.cohorts.prepared import PreparedExam
+from octavo.cohorts.splits import file_of
 from octavo.errors import OctavoError
 
 HELD_OUT_PATIENT = "of patients of the validation or test part"
 HELD_OUT_SCAN = "with the voxels of a scan of the validation or test part"
-MARKED = "of the validation or test part of their own manifest"
+MARKED = "of patients of the validation or test part of their own manifest"
 LEARNT_FROM = "with the voxels of a scan of the training part, which is read anyway"
 REPEATED = "with the voxels of another of them"
 
@@ -56,6 +57,29 @@ class Unlabelled:
     def patients(self) -> int:
         """How many patients."""
         return len({one.exam.patient_id for one in self.exams})
+
+
+def read_unlabelled(choice: CohortChoice, cohort: Cohort) -> Cohort | None:
+    """Read the exams of the second manifest of a choice; None where it names none.
+
+    Args:
+        choice: Which exams.
+        cohort: The labelled ones.
+
+    Raises:
+        OctavoError: If it is refused, or either does not say whose scans they are: nobody could tell then whether somebody
+            who is tested is among them.
+    """
+    if choice.unlabelled is None:
+        return None
+    for one, name in ((cohort, "the labelled cohort"), (found := choice.read_unlabelled(), "their store")):
+        if one.each_row_its_own_patient:
+            raise OctavoError(
+                f"{choice.unlabelled}: scans without labels were given, and {name} was read with "
+                "--each-row-its-own-patient; wanted the patient of every row of both, so that nobody who is tested is "
+                "learnt from; fill in patient_id"
+            )
+    return found
 
 
 def unlabelled_beside(parts: Parts, cohort: Cohort | None, source: PreparedSource) -> Unlabelled:
@@ -108,42 +132,61 @@ def _reasons(parts: Parts, ready: Sequence[PreparedExam]) -> dict[str, str]:
     Raises:
         OctavoError: If somebody of the training part turns out to be the same as somebody who is chosen by or tested.
     """
-    scans = {one.content for one in (*parts.validation, *parts.test)}
-    held_out = _held_out(parts, ready, scans)
-    training = {one.exam.patient_id for one in parts.train}
+    # the split may know patients of whom no exam is here
+    known = {patient for part in ("validation", "test") for patient in parts.split.patients(part)}
+    held_back = [*parts.validation, *parts.test]
+    held_out = _same_people([*parts.train, *ready, *held_back], known | {one.exam.patient_id for one in held_back})
+    _refuse_two_parts(parts, ready, held_out)
+    marked = _same_people(ready, {one.exam.patient_id for one in ready if one.exam.split in ("validation", "test")})
+    scans = {one.content for one in held_back}
     of_training = {one.content for one in parts.train}
     learnt = set(of_training)
     reasons: dict[str, str] = {}
     for one in ready:
-        exam = one.exam
-        if exam.patient_id in held_out and exam.patient_id in training:
-            raise OctavoError(
-                f"unlabelled exam {exam.exam_id!r} is of a patient of the training part, and equal voxels tell that this is "
-                "somebody of the validation or test part too; wanted every patient in one part; correct the patient"
-            )
         if one.content in scans:
             reason = HELD_OUT_SCAN
-        elif exam.patient_id in held_out:
+        elif one.exam.patient_id in held_out:
             reason = HELD_OUT_PATIENT
-        elif exam.split in ("validation", "test"):
+        elif one.exam.patient_id in marked:
             reason = MARKED
         elif one.content in learnt:
             reason = LEARNT_FROM if one.content in of_training else REPEATED
         else:
             learnt.add(one.content)
             continue
-        reasons[exam.exam_id] = reason
+        reasons[one.exam.exam_id] = reason
     return reasons
 
 
-def _held_out(parts: Parts, ready: Sequence[PreparedExam], scans: Collection[str]) -> set[str]:
-    """Everybody who is chosen by or tested, under whatever name: whoever shares a scan with one of them is the same."""
-    # the split may know patients of whom no exam is here
-    held_out = {patient for part in ("validation", "test") for patient in parts.split.patients(part)}
-    known = set(scans)
-    while True:
-        found = {one.exam.patient_id for one in ready if one.content in known} | held_out
-        known |= {one.content for one in ready if one.exam.patient_id in found}
-        if found == held_out:
-            return held_out
-        held_out = found
+def _same_people(exams: Iterable[PreparedExam], patients: Collection[str]) -> set[str]:
+    """Everybody who is one of these patients, under whatever number: who shares a scan or a file with one is the same."""
+    marks_of, patients_of = defaultdict(set), defaultdict(set)
+    for one in exams:
+        for mark in (one.content, file_of(one.exam)):
+            marks_of[one.exam.patient_id].add(mark)
+            patients_of[mark].add(one.exam.patient_id)
+    found, left = set(patients), list(patients)
+    followed: set[str] = set()
+    while left:
+        for mark in marks_of[left.pop()] - followed:
+            followed.add(mark)
+            left += patients_of[mark] - found
+            found |= patients_of[mark]
+    return found
+
+
+def _refuse_two_parts(parts: Parts, ready: Sequence[PreparedExam], held_out: Collection[str]) -> None:
+    training = {one.exam.patient_id for one in parts.train}
+    if not training & set(held_out):
+        return
+    marks = {mark for one in parts.train for mark in (one.content, file_of(one.exam))}
+    links = [
+        one.exam.exam_id
+        for one in ready
+        if one.exam.patient_id in held_out
+        and (one.exam.patient_id in training or {one.content, file_of(one.exam)} & marks)
+    ]
+    raise OctavoError(
+        f"unlabelled exam {links[0]!r} is of somebody of the training part, and equal scans or files tell that this is "
+        "somebody of the validation or test part too; wanted every patient in one part; correct the patient, or the split"
+    )

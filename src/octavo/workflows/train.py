@@ -16,7 +16,7 @@ from octavo.cohorts.manifest import Cohort
 from octavo.cohorts.parts import Parts, divide, undersample_cohort
 from octavo.cohorts.reference import Reference
 from octavo.cohorts.splits import Split, read_split
-from octavo.cohorts.unlabelled import Unlabelled, unlabelled_beside
+from octavo.cohorts.unlabelled import Unlabelled, read_unlabelled, unlabelled_beside
 from octavo.errors import OctavoError
 from octavo.files import read_json, write_json
 from octavo.metrics.attention import describe_attention
@@ -190,7 +190,7 @@ def _asked(
         content={"system": system, **recipe_to_json(recipe)},
         exams=exams,
         source=choice.source(prepared or run / "prepared", recipe.preparation),
-        unlabelled=choice.read_unlabelled() if choice.unlabelled else None,
+        unlabelled=read_unlabelled(choice, exams),
         unlabelled_source=choice.unlabelled_source(prepared or run / "prepared", recipe.preparation),
         split=split,
         machine=machine,

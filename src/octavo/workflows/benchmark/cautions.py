@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from octavo.cohorts.manifest import Cohort
 from octavo.cohorts.parts import Parts
+from octavo.cohorts.unlabelled import Unlabelled
 from octavo.files import read_json, write_json
 from octavo.training.recipe import pretrains
 from octavo.workflows.benchmark.cells import Outcome
@@ -25,7 +25,7 @@ def cautions(
     answers: Sequence[Answer],
     trained: Sequence[Outcome],
     groups: Sequence[str],
-    unlabelled: Cohort | None,
+    unlabelled: Mapping[str, Unlabelled],
 ) -> tuple[str, ...]:
     """What readers of the tables must know beside them.
 
@@ -36,9 +36,9 @@ def cautions(
         answers: What was measured.
         trained: What became of every training.
         groups: Covariates that are shown by now.
-        unlabelled: Scans that pretraining learnt from beside the cohort.
+        unlabelled: Scans that pretraining learns from beside the cohort, of each division.
     """
-    said = [] if unlabelled is None else [_had_more(unlabelled, plan)]
+    said = [_had_more(unlabelled, plan)] if unlabelled else []
     looks = looks_at(run, again=True)
     if len(looks) > 1:
         when = ", ".join(look.when for look in looks)
@@ -66,12 +66,14 @@ def cautions(
     return (*said, *_of_answers(answers))
 
 
-def _had_more(unlabelled: Cohort, plan: Plan) -> str:
+def _had_more(unlabelled: Mapping[str, Unlabelled], plan: Plan) -> str:
     """Which models had scans that the others had not."""
     models = [name for name in plan.models if pretrains(plan.recipe(name)[1])]
+    counts = sorted({len(one.exams) for one in unlabelled.values()})
+    exams = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     return (
-        f"{', '.join(models)}: learnt without labels from a second manifest of {len(unlabelled.exams)} exams too, but those "
-        "of patients who are chosen by or tested; the other models did not see it"
+        f"{', '.join(models)}: given {exams} exams of a second manifest to learn from without labels, none of a patient who "
+        "is chosen by or tested; the other models had none of them"
     )
 
 

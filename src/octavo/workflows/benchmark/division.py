@@ -1,7 +1,7 @@
 """Who is learnt from, who chooses and who is only measured: the same for every model."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from octavo.cohorts.choice import CohortChoice
@@ -12,8 +12,10 @@ from octavo.cohorts.preparation import Preparation
 from octavo.cohorts.prepared import PreparedExam
 from octavo.cohorts.splits import FRACTIONS, Split, read_split, write_split
 from octavo.cohorts.transfer import split_by_covariate
+from octavo.cohorts.unlabelled import Unlabelled, read_unlabelled, unlabelled_beside
 from octavo.errors import OctavoError
 from octavo.files import plain_name
+from octavo.training.recipe import pretrains
 from octavo.workflows.benchmark.plan import Plan
 
 _log = logging.getLogger("octavo.benchmark")
@@ -41,7 +43,7 @@ def divide_for_all(
             call divided otherwise.
     """
     cohort = choice.read()
-    source = choice.source(prepared, _least_demanding(plan))
+    source = choice.source(prepared, _least_demanding(plan, plan.models))
     _log.info("preparing %d scans, once for all models that read them alike", len(cohort.exams))
     ready, failed = source.prepare_all(cohort.exams)
     if failed:
@@ -58,6 +60,25 @@ def divide_for_all(
         parts[name] = divide(cohort, source, split=split, fractions=FRACTIONS, seed=plan.division_seed)
         _keep(split_path(folder, name), parts[name].split)
     return parts
+
+
+def unlabelled_for_all(
+    plan: Plan, choice: CohortChoice, parts: Mapping[str, Parts], prepared: Path
+) -> dict[str, Unlabelled]:
+    """Prepare the scans without labels once, so that one which cannot be used is known before anything is trained.
+
+    Returns:
+        Those that pretraining learns from in each division; nothing where the choice names no second manifest.
+
+    Raises:
+        OctavoError: As `read_unlabelled` and `unlabelled_beside` do.
+    """
+    cohort = read_unlabelled(choice, choice.read())
+    if cohort is None:
+        return {}
+    learning = tuple(name for name in plan.models if pretrains(plan.recipe(name)[1]))
+    source = choice.unlabelled_source(prepared, _least_demanding(plan, learning))
+    return {name: unlabelled_beside(part, cohort, source) for name, part in parts.items()}
 
 
 def split_path(folder: Path, division: str) -> Path:
@@ -99,7 +120,7 @@ def _keep(path: Path, split: Split) -> None:
     write_split(split, path, overwrite=True)
 
 
-def _least_demanding(plan: Plan) -> Preparation:
+def _least_demanding(plan: Plan, models: Sequence[str]) -> Preparation:
     """The preparation of the model that takes most kinds of scans: what it refuses no other could use."""
-    preparations = [plan.recipe(name)[1].preparation for name in plan.models]
+    preparations = [plan.recipe(name)[1].preparation for name in models]
     return min(preparations, key=lambda one: (one.both_ends, one.hemiretinas, one.size is None))

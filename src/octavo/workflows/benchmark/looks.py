@@ -16,6 +16,7 @@ from typing import Any
 from octavo.cohorts.choice import CohortChoice
 from octavo.cohorts.manifest import Cohort
 from octavo.cohorts.parts import Parts
+from octavo.cohorts.unlabelled import Unlabelled
 from octavo.errors import OctavoError
 from octavo.files import read_json, write_json
 from octavo.training.run import MODEL
@@ -164,7 +165,7 @@ def claim(
     plan: Plan,
     choice: CohortChoice,
     cohort: Cohort,
-    unlabelled: Cohort | None,
+    unlabelled: Mapping[str, Unlabelled],
     parts: Mapping[str, Parts],
 ) -> None:
     """Take the folder for a plan and a cohort, or refuse another cohort than it was begun for.
@@ -178,7 +179,7 @@ def claim(
         "voxels": next(iter(parts.values())).voxels_hash,
         "classes": list(cohort.classes),
         **told,
-        **({} if unlabelled is None else {"unlabelled": unlabelled.content_hash}),
+        **({"unlabelled": {name: one.voxels_hash for name, one in unlabelled.items()}} if unlabelled else {}),
     }
     content = plan.to_json()
     if has_begun(run):

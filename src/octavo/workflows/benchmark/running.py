@@ -25,7 +25,7 @@ from octavo.training.recipe import pretrains, with_classes
 from octavo.training.run import locked, provenance
 from octavo.workflows.benchmark.cautions import cautions
 from octavo.workflows.benchmark.cells import FAILED, Order, Outcome, Runner, known_outcome, run_here
-from octavo.workflows.benchmark.division import divide_for_all, split_path
+from octavo.workflows.benchmark.division import divide_for_all, split_path, unlabelled_for_all
 from octavo.workflows.benchmark.looks import (
     BEGUN,
     PLAN,
@@ -126,8 +126,8 @@ def benchmark(
     """
     if jobs < 1:
         raise OctavoError(f"jobs is {jobs}; wanted at least 1")
-    cohort, unlabelled = choice.read(), choice.read_unlabelled() if choice.unlabelled else None
-    if unlabelled is not None:
+    cohort = choice.read()
+    if choice.unlabelled is not None:
         _require_use_of_unlabelled(plan)
     covariates_of(cohort.exams, groups, cohort.path.name)
     run = run.absolute()
@@ -138,6 +138,7 @@ def benchmark(
             write_json(run / PLAN, plan.to_json())
         ground = _Ground(plan, choice, run, prepared or run / "prepared", machine or Machine(), _threads(jobs))
         parts = divide_for_all(plan, choice, run, ground.prepared, keep=has_begun(run))
+        unlabelled = unlabelled_for_all(plan, choice, parts, ground.prepared)
         claim(run, plan, choice, cohort, unlabelled, parts)
         if looks and looks[-1].state != BEGUN and not again:
             trained = _known(ground, parts)

@@ -113,7 +113,7 @@ def _intended_use(facts: RunFacts) -> Section:
 
 
 def _training_data(facts: RunFacts) -> Section:
-    cohort = (COHORT,) if facts.cohort else ()
+    cohort, beside = (COHORT,) if facts.cohort else (), words.second_manifest(facts)
     section = {
         "looked_for": Entry(words.outcome(facts), cohort),
         "what_the_label_means": Entry(None),
@@ -122,6 +122,7 @@ def _training_data(facts: RunFacts) -> Section:
         "split_hash": Entry(facts.split_hash, (SPLITS,)),
         "divided_by": Entry(words.division(facts), (SUMMARY, RECIPE)),
         "left_out": Entry(words.left_out(facts), cohort),
+        **({"scans_without_labels": Entry(beside.strip("; "), cohort)} if beside else {}),
         "parts_share_no": Entry(words.level(facts) if facts.split else None, (SPLITS, *cohort)),
     }
     for part, counted in facts.counts.items():

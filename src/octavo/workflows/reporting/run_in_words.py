@@ -293,19 +293,12 @@ def measured_on(facts: RunFacts) -> str:
     if not facts.evaluation:
         return NOT_MEASURED
     if facts.drawn:
-        return "the test part that octavo drew from the cohort it learnt from; no data from elsewhere are in this run"
+        elsewhere = second_manifest(facts) or "; no data from elsewhere are in this run"
+        return f"the test part that octavo drew from the cohort it learnt from{elsewhere}"
     return f"a test part of the same manifest; {WHENCE_UNKNOWN}"
 
 
 def left_out(facts: RunFacts) -> str | None:
-    """How many exams were left out, by a pair of labels or from pretraining; None where neither can be."""
-    told = facts.cohort.get("unlabelled_left_out", {})
-    of_each = ", ".join(f"{number} {reason}" for reason, number in told.items())
-    said = [beside_pair(facts), f"of the second manifest were left out: {of_each}" if told else None]
-    return "; ".join(one for one in said if one is not None) or None
-
-
-def beside_pair(facts: RunFacts) -> str | None:
     """How many exams a pair of labels leaves out of the manifest; None where it is no pair."""
     told = facts.cohort.get("left_out")
     if told is None:
@@ -314,6 +307,18 @@ def beside_pair(facts: RunFacts) -> str | None:
     of_each = ", ".join(f"{number} {label!r}" for label, number in told.items())
     counted = f"{sum(told.values())} ({of_each})" if told else "none"
     return f"exams of labels beside the pair were left out: {counted}"
+
+
+def second_manifest(facts: RunFacts) -> str:
+    """What scans without labels the run learnt from, as the end of a sentence about exams; empty where there are none."""
+    told = facts.cohort
+    if "unlabelled_exams" not in told:
+        return ""
+    left_out = ", ".join(f"{number} {reason}" for reason, number in told.get("unlabelled_left_out", {}).items())
+    return (
+        f"; besides, pretraining alone read {told['unlabelled_exams']} exams of {told['unlabelled_patients']} patients of a "
+        f"second manifest without labels, of which were left out: {left_out or 'none'}"
+    )
 
 
 def measures(facts: RunFacts, names: tuple[str, ...]) -> str:

@@ -10,7 +10,7 @@ from octavo.workflows.reporting.run_facts import NOT_MEASURED, RunFacts
 
 def _data_source(facts: RunFacts) -> Answer:
     known = f"one manifest, fingerprint {facts.cohort.get('content_hash')}, voxels {facts.cohort.get('voxels_hash')}"
-    return Answer(f"{known}; {words.parts(facts)}", (COHORT, SUMMARY, SPLITS))
+    return Answer(f"{known}; {words.parts(facts)}{words.second_manifest(facts)}", (COHORT, SUMMARY, SPLITS))
 
 
 def _preprocessing(facts: RunFacts) -> Answer:
@@ -29,9 +29,9 @@ def _subsets(facts: RunFacts) -> Answer:
     whole = words.preparation(facts).split("; ")[-1] if "slices" in facts.recipe else "whole scans"
     whole += f", of exams of the manifest; {left_out}" if left_out else ", of every exam of the manifest"
     cut = f"; {words.imbalance(facts)}" if facts.recipe.get("balance_before_split") else ""
-    return Answer(
-        f"{whole}{cut}. Not known: how exams came into the manifest", (RECIPE, *((COHORT,) if left_out else ()))
-    )
+    beside = words.second_manifest(facts)
+    files = (RECIPE, *((COHORT,) if left_out or beside else ()))
+    return Answer(f"{whole}{cut}{beside}. Not known: how exams came into the manifest", files)
 
 
 def _deidentification(facts: RunFacts) -> Answer:
@@ -42,6 +42,7 @@ def _missing_data(facts: RunFacts) -> Answer:
     known = "training refuses exams without a label or a readable scan; nothing is filled in"
     left_out = words.left_out(facts)
     known += f"; {left_out}" if left_out else ""
+    known += words.second_manifest(facts)
     return Answer(f"{known}. Not known: what was left out of the manifest", (COHORT, SUMMARY))
 
 
@@ -79,14 +80,14 @@ def _predictor_judgement(facts: RunFacts) -> Answer:
 
 
 def _sample_size(facts: RunFacts) -> Answer:
-    return Answer(words.parts(facts), (SUMMARY, SPLITS))
+    return Answer(f"{words.parts(facts)}{words.second_manifest(facts)}", (SUMMARY, SPLITS))
 
 
 def _partitions(facts: RunFacts) -> Answer:
     use = f"weights are learnt on training; chosen on validation: {words.chosen(facts)}; test only measures"
     who = "" if facts.drawn else f"; {words.WHENCE_UNKNOWN}"
     return Answer(
-        f"{words.parts(facts)}; {use}; parts share no {words.level(facts)}{who}",
+        f"{words.parts(facts)}; {use}; parts share no {words.level(facts)}{who}{words.second_manifest(facts)}",
         (SUMMARY, SPLITS),
         complete=facts.drawn and _is_counted(facts),
     )
@@ -121,9 +122,10 @@ def _differences(facts: RunFacts) -> Answer:
 def _flow(facts: RunFacts) -> Answer:
     left_out = words.left_out(facts)
     before = f"; {left_out}" if left_out else ""
+    before += words.second_manifest(facts)
     return Answer(
         f"{words.parts(facts)}{before}. Not known: who was left out before the manifest",
-        (SUMMARY, SPLITS, *((COHORT,) if left_out else ())),
+        (SUMMARY, SPLITS, *((COHORT,) if before else ())),
     )
 
 
@@ -141,7 +143,8 @@ def _comparison(facts: RunFacts) -> Answer:
 
 def _numbers(facts: RunFacts) -> Answer:
     use = f"training: weights; validation: {words.chosen(facts)}; test: measures"
-    return Answer(f"{words.parts(facts)} ({use})", (SUMMARY, SPLITS), complete=_is_counted(facts))
+    told = f"{words.parts(facts)} ({use}){words.second_manifest(facts)}"
+    return Answer(told, (SUMMARY, SPLITS), complete=_is_counted(facts))
 
 
 OF_DATA: dict[str, Callable[[RunFacts], Answer]] = {

@@ -35,7 +35,7 @@ nav ul { list-style: none; padding: 0; display: flex; flex-wrap: wrap; gap: .25r
 .scroll { overflow-x: auto; margin: 1rem 0; }
 .scroll:focus-visible { outline: 2px solid var(--link); }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-caption { text-align: left; color: var(--quiet); padding-bottom: .4rem; }
+caption { text-align: left; color: var(--quiet); padding-bottom: .4rem; max-width: min(44rem, 90vw); }
 th, td { text-align: left; vertical-align: top; padding: .35rem .9rem .35rem .35rem;
   border-bottom: 1px solid var(--line); }
 thead th { border-bottom: 2px solid var(--line); background: var(--shade); }

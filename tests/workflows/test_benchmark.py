@@ -61,6 +61,16 @@ def test_every_model_answers_the_same_exams_of_patients_it_never_saw(done):
             assert read_split(folder / "splits.csv").content_hash == split.content_hash
 
 
+def test_finished_trainings_keep_their_weights_and_no_checkpoints(done):
+    folders = [path.parent for path in (done.run / "cells/plain-cnn").glob("seed-?/seed-?/model.safetensors")]
+    assert len(folders) == 2
+    for folder in folders:
+        assert {"finished.json", "metrics.csv", "model.safetensors"} <= {
+            one.name for one in (folder / "stage-1").iterdir()
+        }
+        assert not list(folder.rglob("checkpoints"))
+
+
 def test_the_table_is_what_the_answers_give(done):
     answers = list(csv.DictReader((done.run / "predictions.csv").open()))
     rows = {row["model"]: row for row in csv.DictReader((done.run / "table.csv").open())}

@@ -16,9 +16,18 @@ RESULTS = Path(__file__).parents[2] / "docs" / "results.md"
 SMALLER = {"--seeds": ["1", "2"], "--epochs": ["3"], "--size": ["32", "32", "32"]}
 
 
-def _commands():
-    """The commands of the section, line continuations joined."""
-    section = RESULTS.read_text(encoding="utf-8").partition("## Models compared")[2].partition("\n## ")[0]
+SECTIONS = {"of twelve": ("## Models compared", 12), "where most are thrown away": ("### Where undersampling", 4)}
+
+
+def _section(head):
+    """What stands under a heading, up to the next."""
+    lines = RESULTS.read_text(encoding="utf-8").partition(head)[2].splitlines()
+    end = next(place for place, line in enumerate(lines) if line.startswith("#"))
+    return "\n".join(lines[:end])
+
+
+def _commands(section):
+    """The commands of a section, line continuations joined."""
     lines = section.replace("\\\n", " ").splitlines()
     return [shlex.split(line) for line in lines if line.startswith("    octavo ")]
 
@@ -35,36 +44,37 @@ def _with(words, changes):
     return changed
 
 
-def test_the_documented_comparison_runs_from_its_own_command(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(("head", "many"), SECTIONS.values(), ids=SECTIONS)
+def test_the_documented_comparison_runs_from_its_own_command(tmp_path, monkeypatch, capsys, head, many):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("octavo.workflows.benchmark.running.run_here", lambda orders, jobs: iter(map(run_cell, orders)))
-    phantom, compare = _commands()
-    assert phantom[1:3] == ["phantom", "hard"]
-    assert (
-        main([*_with(phantom[1:], {"--patients": ["24"], "--shape": ["16", "32", "24"]}), "--shape", "16", "32", "24"])
-        == 0
-    )
-    section = RESULTS.read_text(encoding="utf-8").partition("## Models compared")[2]
+    section = _section(head)
+    phantom, compare = _commands(section)
+    assert phantom[1] == "phantom"
+    # few patients, of whom each part needs some of both classes
+    few = _with(phantom[1:], {"--patients": ["24"], "--prevalence": ["0.5"]})
+    assert main([*few, "--shape", "16", "32", "24"]) == 0
     settings = next(line.strip() for line in section.splitlines() if line.strip().startswith('{"all"'))
-    Path("settings.json").write_text(settings, encoding="utf-8")
     words = _with(compare[1:], SMALLER)
+    Path(words[words.index("--settings") + 1]).write_text(settings, encoding="utf-8")
     assert main([*words, "--track", "none"]) == 0
     told = capsys.readouterr().out
-    models = words[words.index("--models") + 1 : words.index("--models") + 13]
-    assert len(models) >= 8
-    rows = {row["model"]: row for row in csv.DictReader((tmp_path / "compared" / "table.csv").open())}
+    models = words[words.index("--models") + 1 : words.index("--models") + 1 + many]
+    run = tmp_path / words[words.index("--run") + 1]
+    rows = {row["model"]: row for row in csv.DictReader((run / "table.csv").open())}
     assert list(rows) == models
-    answers = list(csv.DictReader((tmp_path / "compared" / "predictions.csv").open()))
+    answers = list(csv.DictReader((run / "predictions.csv").open()))
     exams = {one["exam_id"] for one in answers}
     assert len(answers) == len(models) * 2 * len(exams)
     for name, row in rows.items():
         assert row["seeds"] == "2", name
         assert 0 <= float(row["auroc_mean"]) <= 1
         assert name in told
-    tried = json.loads((tmp_path / "compared" / "tuning.json").read_text())["chosen"]
+    tried = json.loads((run / "tuning.json").read_text())["chosen"]
+    wanted = {3e-4, 1e-3} if "--learning-rates" in words else {None}
     rates = {name: {one["learning_rate"] for one in tried if one["model"] == name} for name in models}
     fitted_at_once = {"features-logistic", "trivial"}
-    assert rates == {name: {None} if name in fitted_at_once else {3e-4, 1e-3} for name in models}
+    assert rates == {name: {None} if name in fitted_at_once else wanted for name in models}
     epochs = {row["model"]: float(row["epochs"]) for row in rows.values()}
     assert max(epochs.values()) <= 3
     published = section.partition("| Model |")[2].partition("\n\n")[0]

@@ -8,6 +8,7 @@ RUN/cells/MODEL/seed-100.log      what it said
 import contextlib
 import logging
 import os
+import shutil
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -221,6 +222,10 @@ def run_cell(order: Order) -> Outcome:
         seconds = None if spent is None else spent + time.perf_counter() - started
     outcome = _failed(order, reason, seconds) if reason else _finished(order, summary, seconds)
     _note(order, outcome)
+    if outcome.is_finished:
+        # a training that is over is never gone on with, and its checkpoints are several times its weights
+        for checkpoints in list(order.folder.glob("seed-*/stage-*/checkpoints")):
+            shutil.rmtree(checkpoints, ignore_errors=True)
     return outcome
 
 

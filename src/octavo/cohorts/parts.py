@@ -98,13 +98,7 @@ def divide(
     Raises:
         OctavoError: If any scan cannot be used, or the split puts one patient or one scan into two parts.
     """
-    prepared, failed = source.prepare_all(cohort.exams, progress)
-    if failed:
-        exam, reason = failed[0]
-        raise OctavoError(
-            f"{cohort.path.name}: {len(failed)} of {len(cohort.exams)} scans cannot be used; the first is exam "
-            f"{exam.exam_id!r}: {reason}; take them out of the manifest (octavo cohort check lists what cannot be read)"
-        )
+    prepared = prepare_every(cohort, source, progress)
     if split is None and all(exam.split is not None for exam in cohort.exams):
         split = split_of(cohort)
     if split is None:
@@ -121,6 +115,24 @@ def divide(
                 f"{cohort.path.name}: the {name} part is empty; wanted exams in it; give it a larger fraction"
             )
     return Parts(by_part["train"], by_part["validation"], by_part.get("test", []), split, cohort.classes, cohort.pair)
+
+
+def prepare_every(
+    cohort: Cohort, source: PreparedSource, progress: Callable[[int], None] = lambda done: None
+) -> list[PreparedExam]:
+    """Prepare every exam of a cohort, or none: one that is left out without a word would change what is found.
+
+    Raises:
+        OctavoError: If any scan cannot be used, naming the first.
+    """
+    prepared, failed = source.prepare_all(cohort.exams, progress)
+    if failed:
+        exam, reason = failed[0]
+        raise OctavoError(
+            f"{cohort.path.name}: {len(failed)} of {len(cohort.exams)} scans cannot be used; the first is exam "
+            f"{exam.exam_id!r}: {reason}; take them out of the manifest (octavo cohort check lists what cannot be read)"
+        )
+    return prepared
 
 
 def undersample_cohort(cohort: Cohort, seed: int) -> Cohort:

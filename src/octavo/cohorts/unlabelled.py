@@ -12,7 +12,7 @@ from typing import Any
 
 from octavo.cohorts.choice import CohortChoice, PreparedSource
 from octavo.cohorts.manifest import Cohort
-from octavo.cohorts.parts import Parts
+from octavo.cohorts.parts import Parts, prepare_every
 from octavo.cohorts.prepared import PreparedExam
 from octavo.cohorts.splits import file_of
 from octavo.errors import OctavoError
@@ -96,13 +96,7 @@ def unlabelled_beside(parts: Parts, cohort: Cohort | None, source: PreparedSourc
     """
     if cohort is None:
         return Unlabelled()
-    ready, failed = source.prepare_all(cohort.exams)
-    if failed:
-        exam, reason = failed[0]
-        raise OctavoError(
-            f"{cohort.path.name}: {len(failed)} of {len(cohort.exams)} scans cannot be used; the first is exam "
-            f"{exam.exam_id!r}: {reason}; take them out of the manifest (octavo cohort check lists what cannot be read)"
-        )
+    ready = prepare_every(cohort, source)
     _refuse_two_of_one_name(cohort, parts, ready)
     reasons = _reasons(parts, ready)
     kept = tuple(replace(one, exam=replace(one.exam, split=None)) for one in ready if one.exam.exam_id not in reasons)

@@ -7,7 +7,7 @@ from pathlib import Path
 from octavo.cohorts.choice import CohortChoice
 from octavo.cohorts.folds import split_folds
 from octavo.cohorts.manifest import Cohort
-from octavo.cohorts.parts import Parts, divide, equal_scans
+from octavo.cohorts.parts import Parts, divide, equal_scans, prepare_every
 from octavo.cohorts.preparation import Preparation
 from octavo.cohorts.prepared import PreparedExam
 from octavo.cohorts.splits import FRACTIONS, Split, read_split, write_split
@@ -45,13 +45,7 @@ def divide_for_all(
     cohort = choice.read()
     source = choice.source(prepared, _least_demanding(plan, plan.models))
     _log.info("preparing %d scans, once for all models that read them alike", len(cohort.exams))
-    ready, failed = source.prepare_all(cohort.exams)
-    if failed:
-        exam, reason = failed[0]
-        raise OctavoError(
-            f"{cohort.path.name}: {len(failed)} of {len(cohort.exams)} scans cannot be used; the first is exam "
-            f"{exam.exam_id!r}: {reason}; take them out of the manifest (octavo cohort check lists what cannot be read)"
-        )
+    ready = prepare_every(cohort, source)
     if not keep:
         for path in (folder / "splits.csv", *(folder / "splits").glob("*.csv")):
             path.unlink(missing_ok=True)
